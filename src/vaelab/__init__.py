@@ -1,0 +1,1 @@
+"""Variational autoencoders with numbers one can trust."""
