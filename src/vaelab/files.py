@@ -34,7 +34,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary = None
         sync_folder(path.parent)
     except OSError as error:
-        raise VaelabError(f"cannot write {path}: {error.strerror or error}; free space or choose another place") from error
+        raise VaelabError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another place"
+        ) from error
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)

@@ -1,8 +1,8 @@
 """One printable form for every part: ``name:option=value,option=value``.
 
-The same text stands in a flag (``--prior mixture:components=20``), in a TOML file and in ``config.json``; a registry maps
-the name to a function or class, whose keyword-only parameters are the options. A new part therefore needs no new flag
-and no new configuration key.
+The same text stands in a flag (``--prior mixture:components=20``), in a TOML file and in ``config.json``; a registry
+maps the name to a function or class, whose keyword-only parameters are the options. So a new part needs no new flag and
+no new configuration key.
 
 Values are integers, floats, ``true``/``false``, words, or tuples of them joined by ``/`` (``channels=32/64``).
 """

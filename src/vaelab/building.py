@@ -1,0 +1,116 @@
+"""Configuration → model, objective, corruption; initialisation."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vaelab.autoencoder import Autoencoder
+from vaelab.config import ModelConfig
+from vaelab.errors import UsageError
+from vaelab.likelihoods import LIKELIHOODS
+from vaelab.nn import DECODERS, ENCODERS, NetworkShape
+from vaelab.objectives import OBJECTIVES, Objective
+from vaelab.posteriors import POSTERIORS
+from vaelab.priors import PRIORS
+from vaelab.specs import Spec, nearest
+from vaelab.vae import VAE
+
+Model = VAE | Autoencoder
+KINDS = ("vae", "autoencoder")
+CONDITIONS = ("concat", "add")
+INITS = ("he", "torch")
+
+
+def choice(what: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise `UsageError` where ``value`` is none of the known words."""
+    if value not in known:
+        raise UsageError(f"unknown {what} {value!r}; {nearest(value, known)}")
+
+
+def build_model(config: ModelConfig, seed: int = 0) -> Model:
+    """The model that ``config`` names, its weights a function of the configuration and ``seed`` alone.
+
+    Raises `UsageError` where a part, an option or a value is unknown or out of range.
+
+    >>> build_model(ModelConfig(latent=4, encoder="mlp", decoder="mlp")).latent
+    4
+    """
+    for what, value, known in (
+        ("model kind", config.kind, KINDS),
+        ("condition", config.condition, CONDITIONS),
+        ("init", config.init, INITS),
+    ):
+        choice(what, value, known)
+    if config.latent < 1:
+        raise UsageError(f"expected latent ≥ 1, got {config.latent}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _assemble(config)
+        if config.init == "he":
+            he_init(model)
+    return model
+
+
+def _assemble(config: ModelConfig) -> Model:
+    image = _image_shape(config)
+    classes = config.classes if config.conditional else 0
+    if config.conditional and classes < 1:
+        raise UsageError("a conditional model needs labelled data; this data has no classes")
+    likelihood = LIKELIHOODS.build(Spec.parse(config.likelihood))
+    outputs = likelihood.outputs_per_channel * image[0]
+    shape = NetworkShape(image, config.latent, classes, config.condition, outputs)
+    encoder = ENCODERS.build(Spec.parse(config.encoder), shape)
+    decoder = DECODERS.build(Spec.parse(config.decoder), shape)
+    features = int(encoder.features)  # type: ignore[arg-type]
+    latent = config.latent
+    if config.kind == "autoencoder":
+        bottleneck = nn.Linear(features, latent)
+        return Autoencoder(encoder, bottleneck, decoder, likelihood, image_shape=image, latent=latent, classes=classes)
+    posterior = POSTERIORS.build(Spec.parse(config.posterior), features, latent)
+    prior = PRIORS.build(Spec.parse(config.prior), latent, image, classes)
+    return VAE(encoder, posterior, prior, decoder, likelihood, image_shape=image, latent=latent, classes=classes)
+
+
+def _image_shape(config: ModelConfig) -> tuple[int, int, int]:
+    if len(config.image_shape) != 3 or config.image_shape[0] not in (1, 3) or min(config.image_shape[1:]) < 8:
+        got = "×".join(map(str, config.image_shape))
+        raise UsageError(f"expected images of 1 or 3 channels and at least 8×8 pixels, got {got}")
+    channels, height, width = config.image_shape
+    return channels, height, width
+
+
+def he_init(model: nn.Module) -> None:
+    """Weights ~ N(0, gain² / fan-in), biases 0; the gain is √2 before a ReLU and 1 for the last layers (heads, output).
+
+    A transposed convolution's fan-in counts the inputs that reach one output: channels × kernel² / stride².
+    He et al. 2015, arXiv:1502.01852. Sheet C's networks need it: with PyTorch's default the 16-unit bottleneck often
+    starts nearly dead, and one of two latent dimensions is never used.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            last = name.startswith(("posterior", "bottleneck"))
+            _he(module, gain=1.0 if last else math.sqrt(2.0))
+
+
+def _he(module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, gain: float) -> None:
+    weight: Tensor = module.weight
+    if isinstance(module, nn.ConvTranspose2d):
+        fan_in = module.in_channels * math.prod(module.kernel_size) / math.prod(module.stride)
+    else:
+        fan_in = weight[0].numel()
+    nn.init.normal_(weight, std=gain / math.sqrt(fan_in))
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def build_objective(text: str, model: Model) -> Objective:
+    """The objective that ``text`` names; refuses one that does not fit the kind of model."""
+    spec = Spec.parse(text)
+    objective = OBJECTIVES.build(spec)
+    if (spec.name == "reconstruction") != isinstance(model, Autoencoder):
+        needed = "reconstruction" if isinstance(model, Autoencoder) else "elbo or iwae"
+        raise UsageError(f"objective {spec.name!r} does not fit a model of kind {model.kind!r}; use {needed}")
+    return objective

@@ -1,0 +1,172 @@
+"""`RunConfig`: everything that defines a run, checked, to and from TOML and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vaelab.errors import UsageError
+from vaelab.specs import nearest
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how their pixels are read."""
+
+    name: str = "mnist"
+    """A data set's name, a .npz file or an image folder."""
+    variant: str = "grey"
+    """grey, dynamic, static or dequantised."""
+    image_size: int | None = None
+    """Resize to this many pixels a side."""
+    validation: float = 0.0
+    """Held out of the training images for model selection: a fraction (< 1) or a number."""
+    test: float = 0.2
+    """Fraction held out for testing, where the data set has no test split of its own."""
+    seed: int = 0
+    """Of the splits. Apart from the training seed, so that seeds can be compared on the same images."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The five parts. Parts are specs: ``name:option=value,…``."""
+
+    kind: str = "vae"
+    """vae or autoencoder."""
+    latent: int = 2
+    """Latent dimensions."""
+    conditional: bool = False
+    """Whether encoder, prior and decoder are given the label."""
+    condition: str = "concat"
+    """How a label enters the networks: concat (beside the input) or add (a linear layer of its own)."""
+    encoder: str = "conv"
+    posterior: str = "normal"
+    prior: str = "normal"
+    decoder: str = "conv"
+    likelihood: str = "bernoulli"
+    init: str = "he"
+    """he (variance-preserving for ReLU) or torch (PyTorch's default)."""
+    image_shape: tuple[int, ...] = (1, 28, 28)
+    """Channel, height, width. Taken from the data."""
+    classes: int = 10
+    """Taken from the data; used where conditional."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop."""
+
+    objective: str = "elbo"
+    """A spec: elbo:beta=…,warmup=…,free_bits=…, iwae:samples=…, reconstruction."""
+    corruption: str = "none"
+    """A spec; the input is corrupted, the target stays clean."""
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "adam"
+    """adam or adamw."""
+    lr: float = 1e-3
+    """The learning rate, or the peak of a one-cycle schedule."""
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    """constant or one-cycle."""
+    clip: float = 0.0
+    """Largest gradient norm; 0: no clipping."""
+    patience: int = 0
+    """Epochs without improvement of the validation loss before stopping; 0: never."""
+    precision: str = "float32"
+    """float32, or bf16 (networks in bfloat16, the bound in float32)."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    checkpoint_steps: int = 500
+    """Steps between checkpoints within an epoch; one is saved after each epoch, too."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run: data, model, training.
+
+    >>> RunConfig.from_dict({"training": {"epochs": 3}}).training.epochs
+    3
+    >>> RunConfig.from_dict({"training": {"epoch": 3}})
+    Traceback (most recent call last):
+    ...
+    vaelab.errors.UsageError: unknown key 'epoch' in [training]; did you mean epochs?
+    """
+
+    preset: str = ""
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], base: RunConfig | None = None) -> RunConfig:
+        """The inverse of `to_dict`; what is left out comes from ``base``. Unknown or mistyped keys: `UsageError`."""
+        base = base or cls()
+        sections: dict[str, Any] = {}
+        for key, value in values.items():
+            if key == "preset":
+                sections[key] = _typed("preset", value, str)
+            elif key not in ("data", "model", "training"):
+                raise UsageError(f"unknown section {key!r}; {nearest(key, ('preset', 'data', 'model', 'training'))}")
+            elif not isinstance(value, Mapping):
+                raise UsageError(f"expected a table [{key}] with keys and values, got {value!r}")
+            else:
+                sections[key] = _update(getattr(base, key), value, f"[{key}]")
+        return dataclasses.replace(base, **sections)
+
+    def with_changes(self, **sections: Mapping[str, Any]) -> RunConfig:
+        """A copy with some keys changed: ``config.with_changes(training={"epochs": 3})``."""
+        return RunConfig.from_dict(sections, base=self)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; `UsageError` where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the configuration {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no valid TOML: {error}") from error
+
+
+Section = TypeVar("Section", DataConfig, ModelConfig, TrainingConfig)
+
+
+def _update(section: Section, values: Mapping[str, Any], where: str) -> Section:
+    hints = typing.get_type_hints(type(section))
+    changes = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise UsageError(f"unknown key {key!r} in {where}; {nearest(key, hints)}")
+        changes[key] = _typed(f"{key} in {where}", value, hints[key])
+    return dataclasses.replace(section, **changes)
+
+
+def _typed(what: str, value: Any, hint: Any) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if option is type(None) and value is None:
+            return None
+        if (
+            typing.get_origin(option) is tuple
+            and isinstance(value, list | tuple)
+            and all(type(v) is int for v in value)
+        ):
+            return tuple(value)
+        if option is float and type(value) is int:
+            return float(value)
+        if isinstance(option, type) and type(value) is option:
+            return value
+    names = " or ".join("nothing" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
+    raise UsageError(f"expected {names} for {what}, got {value!r}")

@@ -1,0 +1,284 @@
+"""Distributions over latents and pixels: log_prob, sample, mean, KL.
+
+Latents are ``(sample, batch, latent)``, their parameters ``(batch, latent)``; images
+``(…, channel, height, width)``. ``log_prob`` sums over latent dimensions or pixels, so what it returns is per sample and image, in nats. Every draw takes
+the generator it draws from, or the noise itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class LatentDistribution(Protocol):
+    """What q(z|x,c) and p(z|c) offer."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log-density of ``z (sample, batch, latent)``, in nats: ``(sample, batch)``."""
+        ...
+
+    def rsample(self, samples: int = 1, generator: torch.Generator | None = None) -> Tensor:
+        """``(samples, batch, latent)``, differentiable where the distribution allows it."""
+        ...
+
+
+def soft_bound(value: Tensor, low: float, high: float) -> Tensor:
+    """A smooth clamp to (low, high): the identity in the middle, never a zero gradient, never an overflow.
+
+    high − softplus(high − low − softplus(value − low)).
+
+    >>> soft_bound(torch.tensor([-1e9, 0.5, 1e9]), -20.0, 20.0)
+    tensor([-20.0000,   0.5000,  20.0000])
+    """
+    softplus = torch.nn.functional.softplus
+    return high - softplus(high - low - softplus(value - low))
+
+
+@dataclass(frozen=True)
+class DiagonalNormal:
+    """N(mean, diag exp(2 log_std)), one for each image: ``mean`` and ``log_std`` are ``(batch, latent)``.
+
+    >>> qz = DiagonalNormal(torch.zeros(3, 2), torch.zeros(3, 2))
+    >>> qz.rsample(5).shape, qz.kl_per_dimension(qz).sum().item()
+    (torch.Size([5, 3, 2]), 0.0)
+    """
+
+    mean: Tensor
+    log_std: Tensor
+
+    def rsample(
+        self, samples: int = 1, generator: torch.Generator | None = None, noise: Tensor | None = None
+    ) -> Tensor:
+        """The reparameterisation z = mean + exp(log_std) · ε, ε ~ N(0, I): ``(samples, batch, latent)``.
+
+        ``noise`` replaces ε where it is given. Kingma & Welling 2013, arXiv:1312.6114.
+        """
+        if noise is None:
+            noise = torch.randn(
+                samples, *self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype
+            )
+        return self.mean + self.log_std.exp() * noise
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """−½ Σ_j [ log 2π + 2 log σ_j + (z_j − μ_j)²/σ_j² ]."""
+        standard = (z - self.mean) * (-self.log_std).exp()
+        return -0.5 * (standard.square() + 2 * self.log_std + LOG_2PI).sum(-1)
+
+    def kl_per_dimension(self, other: DiagonalNormal) -> Tensor:
+        """KL(self ‖ other) of each latent dimension, in nats, ``(batch, latent)``; the sum over dimensions is the KL.
+
+        log(τ/σ) + (σ² + (μ − ν)²) / (2 τ²) − ½ with other = N(ν, τ²).
+        """
+        log_ratio = other.log_std - self.log_std
+        distance = (self.mean - other.mean).square() * (-2 * other.log_std).exp()
+        return log_ratio + 0.5 * ((-2 * log_ratio).exp() + distance - 1)
+
+    def detach(self) -> DiagonalNormal:
+        """The same distribution, its parameters cut from the graph."""
+        return DiagonalNormal(self.mean.detach(), self.log_std.detach())
+
+
+@dataclass(frozen=True)
+class NormalMixture:
+    """Σ_k w_k N(mean_k, diag exp(2 log_std_k)).
+
+    ``log_weights (batch, components)``, normalised; ``mean``, ``log_std`` ``(batch, components, latent)``. A batch of
+    one stands for all images.
+    """
+
+    log_weights: Tensor
+    mean: Tensor
+    log_std: Tensor
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log Σ_k w_k N(z; mean_k, σ_k²), ``(sample, batch)``."""
+        components = DiagonalNormal(self.mean, self.log_std).log_prob(z.unsqueeze(-2))
+        return torch.logsumexp(self.log_weights + components, dim=-1)
+
+    def rsample(self, samples: int = 1, generator: torch.Generator | None = None) -> Tensor:
+        """Choose a component, then draw from it: ``(samples, batch, latent)``. Not differentiable in the weights."""
+        chosen = torch.multinomial(self.log_weights.exp(), samples, replacement=True, generator=generator).T
+        index = chosen.unsqueeze(-1).expand(-1, -1, self.mean.shape[-1]).unsqueeze(-2)
+        mean = self.mean.expand(samples, -1, -1, -1).gather(-2, index).squeeze(-2)
+        log_std = self.log_std.expand(samples, -1, -1, -1).gather(-2, index).squeeze(-2)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        return mean + log_std.exp() * noise
+
+
+def kl_per_dimension(qz: LatentDistribution, pz: LatentDistribution) -> Tensor | None:
+    """KL(q ‖ p) of each latent dimension in closed form, ``(batch, latent)``; None where there is no closed form."""
+    if isinstance(qz, DiagonalNormal) and isinstance(pz, DiagonalNormal):
+        return qz.kl_per_dimension(pz)
+    return None
+
+
+class PixelDistribution(Protocol):
+    """What p(x|z,c) offers; images are ``(…, channel, height, width)`` in [0, 1]."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(x|z,c) in nats, summed over channels and pixels."""
+        ...
+
+    @property
+    def mean(self) -> Tensor:
+        """E[x|z,c]."""
+        ...
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw."""
+        ...
+
+
+def _sum_pixels(values: Tensor) -> Tensor:
+    return values.sum(dim=(-3, -2, -1))
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Each pixel is 1 with probability sigmoid(logits).
+
+    log p(x) = Σ [x η − softplus(η)], from logits, so that nothing is clamped. With grey x it is the binary cross
+    entropy with soft targets: allowed, but no normalised likelihood.
+    """
+
+    logits: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Σ x log σ(η) + (1 − x) log σ(−η)."""
+        x = x.expand_as(self.logits)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
+        return -_sum_pixels(loss)
+
+    @property
+    def mean(self) -> Tensor:
+        """sigmoid(logits)."""
+        return self.logits.sigmoid()
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Zeros and ones."""
+        return torch.bernoulli(self.mean, generator=generator)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Independent normal pixels: ``mean`` per pixel, ``log_std`` broadcastable to it."""
+
+    mean: Tensor
+    log_std: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """−Σ [½ (x − μ)²/σ² + log σ + ½ log 2π]."""
+        standard = (x - self.mean) * (-self.log_std).exp()
+        return -_sum_pixels(0.5 * standard.square() + self.log_std + 0.5 * LOG_2PI)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw; it may leave [0, 1], as the density does."""
+        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        return self.mean + self.log_std.exp() * noise
+
+
+@dataclass(frozen=True)
+class ContinuousBernoulli:
+    """Density ∝ exp(η x) on [0, 1] for each pixel: the normalised form of the cross entropy on grey images.
+
+    log p(x) = η x − log((e^η − 1)/η). Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845.
+    """
+
+    logits: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Σ [η (x − ½) − log(sinh(η/2) / (η/2))], the symmetric form, stable at η = 0 and for large |η|."""
+        return _sum_pixels(self.logits * (x - 0.5) - _log_sinhc(0.5 * self.logits))
+
+    @property
+    def mean(self) -> Tensor:
+        """½ + ½ (coth(η/2) − 2/η)."""
+        half = 0.5 * self.logits
+        small = half.abs() < 0.05
+        safe = torch.where(small, torch.ones_like(half), half)
+        return 0.5 + 0.5 * torch.where(small, half / 3 - half**3 / 45, 1 / torch.tanh(safe) - 1 / safe)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Inverse distribution function: x = log(1 + u (e^η − 1)) / η."""
+        u = torch.rand(self.logits.shape, generator=generator, device=self.logits.device, dtype=self.logits.dtype)
+        size = self.logits.abs()
+        small = size < 1e-3
+        safe = torch.where(small, torch.ones_like(size), size)
+        # For η > 0 in the form that cannot overflow: 1 + log(u + (1 − u) e^(−η)) / η; η < 0 is its mirror image.
+        inner = (u + (1 - u) * (-safe).exp()).clamp_min(torch.finfo(u.dtype).tiny).log()
+        rising = torch.where(small, u, 1 + inner / safe).clamp(0, 1)
+        return torch.where(self.logits < 0, 1 - rising, rising)
+
+
+def _log_sinhc(h: Tensor) -> Tensor:
+    """log(sinh(h)/h): its series near 0, and a form without overflow elsewhere."""
+    size = h.abs()
+    small = size < 0.1
+    safe = torch.where(small, torch.ones_like(size), size)
+    large = safe + torch.log1p(-torch.exp(-2 * safe)) - torch.log(2 * safe)
+    square = h.square()
+    return torch.where(small, square / 6 - square.square() / 180 + square**3 / 2835, large)
+
+
+@dataclass(frozen=True)
+class DiscretisedLogistic:
+    """A mixture of logistics with their mass binned to the 256 grey levels k/255; the outer bins are open.
+
+    ``mean``, ``log_scale``, ``log_weights``: ``(…, components, channel, height, width)``; log_weights are normalised
+    over components. P(k) = Σ_m w_m [F_m(k/255 + 1/510) − F_m(k/255 − 1/510)], F the logistic distribution function.
+    Salimans et al. 2017, arXiv:1701.05517 (without the coupling of colour channels).
+    """
+
+    locations: Tensor
+    log_scale: Tensor
+    log_weights: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log-mass of the level nearest to ``x``; finite however unlikely the level."""
+        x = x.unsqueeze(-4)
+        inverse = (-self.log_scale).exp()
+        upper = (x - self.locations + 1 / 510) * inverse
+        lower = (x - self.locations - 1 / 510) * inverse
+        lower = torch.where(x < 1 / 510, torch.full_like(lower, -torch.inf), lower)
+        upper = torch.where(x > 1 - 1 / 510, torch.full_like(upper, torch.inf), upper)
+        return _sum_pixels(torch.logsumexp(self.log_weights + _log_logistic_mass(lower, upper), dim=-4))
+
+    @property
+    def mean(self) -> Tensor:
+        """Σ_m w_m × location_m, clipped to [0, 1]: the mean but for the mass moved in by the outer bins."""
+        return (self.log_weights.exp() * self.locations).sum(-4).clamp(0, 1)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """A level k/255."""
+        like = {"device": self.locations.device, "dtype": self.locations.dtype, "generator": generator}
+        u = torch.rand(self.log_weights.shape, **like).clamp(1e-7, 1 - 1e-7)
+        chosen = (self.log_weights - torch.log(-torch.log(u))).argmax(dim=-4, keepdim=True)
+        location = self.locations.gather(-4, chosen).squeeze(-4)
+        scale = self.log_scale.expand_as(self.locations).gather(-4, chosen).squeeze(-4).exp()
+        u = torch.rand(location.shape, **like).clamp(1e-7, 1 - 1e-7)
+        return ((location + scale * torch.logit(u)).clamp(0, 1) * 255).round() / 255
+
+
+def _log_logistic_mass(lower: Tensor, upper: Tensor) -> Tensor:
+    """log[σ(upper) − σ(lower)], lower < upper, without cancellation, also in either tail and with infinite ends.
+
+    σ(b) − σ(a) = σ(b) σ(−a) (1 − e^(a − b)).
+    """
+    log_sigmoid = torch.nn.functional.logsigmoid
+    gap = (upper - lower).clamp_min(1e-12)
+    # The infinite ends are replaced before use: inf − inf has no gradient, and where() alone would pass its NaN on.
+    open_end = torch.isinf(gap)
+    finite_gap = torch.where(open_end, torch.ones_like(gap), gap)
+    inner = torch.where(open_end, torch.zeros_like(gap), torch.log(-torch.expm1(-finite_gap)))
+    top = torch.where(torch.isinf(upper), torch.zeros_like(upper), upper)
+    bottom = torch.where(torch.isinf(lower), torch.zeros_like(lower), lower)
+    log_top = torch.where(torch.isinf(upper), torch.zeros_like(upper), log_sigmoid(top))
+    log_bottom = torch.where(torch.isinf(lower), torch.zeros_like(lower), log_sigmoid(-bottom))
+    return log_top + log_bottom + inner
