@@ -88,7 +88,7 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
         before = _bytes_or_none(manifest)
         try:
             return _load(manifest, name)
-        except CheckpointError:
+        except (CheckpointError, FileNotFoundError):
             # A run that is still training may have replaced the checkpoint, and removed the old files, while we read.
             if _bytes_or_none(manifest) == before:
                 raise
@@ -97,7 +97,7 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
 def has_checkpoint(folder: Path, name: str) -> bool:
     """Whether ``folder`` holds a checkpoint ``name``, damaged or not."""
     _check_word(name)
-    return (Path(folder) / f"{name}.json").is_file()
+    return os.path.isfile(Path(folder) / f"{name}.json")
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
@@ -189,9 +189,9 @@ def _check_manifest(manifest: Path, name: str) -> dict[str, tuple[str, dict[str,
 
 def _read_checked(manifest: Path, filename: str, entry: Mapping[str, Any]) -> bytes:
     path = manifest.parent / filename
-    if not path.is_file():
+    size = os.path.getsize(path) if os.path.isfile(path) else None
+    if size is None:
         raise CheckpointError(f"{manifest} names {filename}, which is missing; {REMEDY}")
-    size = path.stat().st_size
     if size != entry["bytes"]:
         raise CheckpointError(
             f"{manifest} names {filename} with {entry['bytes']} bytes, found {size}: the file is damaged; {REMEDY}"
@@ -247,9 +247,9 @@ def _sweep(folder: Path, name: str) -> None:
     """Remove the files of ``name`` that its manifest does not name: older ones, and what a kill or full disk left."""
     manifest = folder / f"{name}.json"
     try:
-        keep = read_document(manifest, FORMAT, VERSION, "manifest")["files"] if os.path.lexists(manifest) else {}
+        keep = {file for file, _ in _check_manifest(manifest, name).values()} if os.path.lexists(manifest) else set()
         entries = os.listdir(folder)
-    except (CheckpointError, OSError, KeyError):
+    except (CheckpointError, OSError):
         return  # never remove files on the word of a manifest that cannot be read
     member = rf"{name}-[0-9a-f]{{16}}\.[a-z0-9_]+\.(json|safetensors)"
     ours = re.compile(rf"{member}|\.({member}|{name}\.json)\.[a-z0-9_]+")  # the latter: temporary files

@@ -75,6 +75,11 @@ class TrainingConfig:
     weight_decay: float = 0.0
     schedule: str = "constant"
     """constant or one-cycle."""
+    average: float = 0.0
+    """Decay of an exponential moving average of the weights, which is what is evaluated and kept; 0: none.
+
+    The steps themselves stay those of the optimiser: averaging removes the noise that a constant rate leaves.
+    """
     clip: float = 0.0
     """Largest gradient norm; 0: no clipping."""
     patience: int = 0

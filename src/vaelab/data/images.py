@@ -1,0 +1,114 @@
+"""`ImageData`: images and labels as whole tensors, checked once; `Splits`: train, validation, test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaelab.errors import DataError
+
+MIN_SIZE = 8
+"""Smallest height and width, pixels: below it the networks have nothing to downsample."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images in [0, 255] with optional labels, held whole in memory.
+
+    ``images`` uint8 ``(n, channels, height, width)`` with 1 or 3 channels, height and width ≥ 8; ``labels`` int64
+    ``(n,)`` in 0…classes-1, or None; ``class_names`` one name a class, empty without labels. Raises `DataError` where
+    something else comes.
+
+    >>> data = ImageData("zeros", torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]), ("a", "b"))
+    >>> len(data), data.image_shape, data.classes
+    (4, (1, 8, 8), 2)
+    """
+
+    name: str
+    images: Tensor
+    labels: Tensor | None = None
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._check_images()
+        if self.labels is not None:
+            self._check_labels(self.labels)
+        elif self.class_names:
+            raise DataError(
+                f"{self.name}: expected labels for the {len(self.class_names)} class names, got none; leave the names out"
+            )
+
+    def _check_images(self) -> None:
+        images = self.images
+        if images.dtype != torch.uint8:
+            raise DataError(
+                f"{self.name}: expected uint8 images, got {images.dtype}; scale them to whole levels 0 to 255"
+            )
+        shape = tuple(images.shape)
+        if images.ndim != 4:
+            raise DataError(
+                f"{self.name}: expected images of shape (n, channels, height, width), got {shape}; add what is missing"
+            )
+        if shape[0] == 0:
+            raise DataError(f"{self.name}: expected at least one image, got none; give it images")
+        if shape[1] not in (1, 3):
+            raise DataError(
+                f"{self.name}: expected 1 (grey) or 3 (RGB) channels, got {shape[1]}; convert the images to grey or RGB"
+            )
+        if min(shape[2:]) < MIN_SIZE:
+            raise DataError(
+                f"{self.name}: expected images of at least {MIN_SIZE}x{MIN_SIZE} pixels, got {shape[2]}x{shape[3]}; "
+                f"use larger ones or --image-size"
+            )
+
+    def _check_labels(self, labels: Tensor) -> None:
+        count = self.images.shape[0]
+        if labels.dtype != torch.int64:
+            raise DataError(f"{self.name}: expected int64 labels, got {labels.dtype}; convert them with labels.long()")
+        if tuple(labels.shape) != (count,):
+            raise DataError(
+                f"{self.name}: expected {count} labels, one per image, got labels of shape {tuple(labels.shape)}; "
+                f"pair every image with one label"
+            )
+        low, high = (int(bound) for bound in torch.aminmax(labels))
+        if low < 0 or high >= len(self.class_names):
+            raise DataError(
+                f"{self.name}: expected labels from 0 to {len(self.class_names) - 1} ({len(self.class_names)} class "
+                f"names), got {low if low < 0 else high}; renumber the labels or name every class"
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; 0 without labels."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    def take(self, indices: Tensor) -> ImageData:
+        """The images at ``indices`` (int64, ``(k,)``, k ≥ 1), in that order; raises `DataError` where there are none."""
+        indices = indices.to(self.images.device)
+        labels = None if self.labels is None else self.labels.index_select(0, indices)
+        return ImageData(self.name, self.images.index_select(0, indices), labels, self.class_names)
+
+    def to(self, device: torch.device | str) -> ImageData:
+        """The same images and labels on ``device``."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return ImageData(self.name, self.images.to(device), labels, self.class_names)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Disjoint parts of a data set; ``validation`` is None where none was asked for."""
+
+    train: ImageData
+    validation: ImageData | None
+    test: ImageData

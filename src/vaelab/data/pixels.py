@@ -1,0 +1,76 @@
+"""What a model sees of an image: the pixel variants, drawn anew for training or fixed per image for evaluation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaelab.data.images import ImageData
+from vaelab.errors import UsageError
+from vaelab.randomness import image_seeds, uniform_per_image
+from vaelab.specs import nearest
+
+VARIANTS: dict[str, str] = {
+    "grey": "grey levels x/255, not binarised",
+    "dynamic": "binarised at random, Bernoulli(x/255), drawn anew each time an image is used",
+    "static": "binarised at random once, Bernoulli(x/255), fixed per image by its content",
+    "dequantised": "uniform noise added, (x + u)/256 with u in [0, 1)",
+}
+"""Pixel variant → what it is, as protocols say it. ``x`` are the levels 0 to 255."""
+
+_CHUNK = 1000  # images binarised at a time, so that their noise stays small
+
+
+def prepare(images: Tensor, variant: str, generator: torch.Generator) -> Tensor:
+    """Images for training: uint8 ``(batch, channel, height, width)`` → float32 in [0, 1], on the images' device.
+
+    grey x/255 · dynamic 1[255u < x] · static the same with u fixed per image · dequantised (x + u)/256, where u is
+    uniform on [0, 1), from ``generator`` (of any device). Raises `UsageError` for an unknown variant.
+
+    >>> x = torch.full((1, 1, 8, 8), 255, dtype=torch.uint8)
+    >>> float(prepare(x, "grey", torch.Generator()).mean())
+    1.0
+    """
+    check_variant(variant)
+    if variant in ("grey", "static"):
+        return prepare_fixed(images, variant, 0)
+    noise = torch.rand(images.shape, generator=generator, device=generator.device)
+    return _apply(images, variant, noise.to(images.device))
+
+
+def prepare_fixed(images: Tensor, variant: str, seed: int) -> Tensor:
+    """Images for evaluation: as `prepare`, with the noise of each image seeded by (``seed``, its content).
+
+    So it depends neither on the batch nor on the order. The static variant ignores ``seed``: it is one data set.
+
+    >>> x = torch.randint(256, (3, 1, 8, 8), dtype=torch.uint8)
+    >>> bool(torch.equal(prepare_fixed(x, "dynamic", 0)[2:], prepare_fixed(x[2:], "dynamic", 0)))
+    True
+    """
+    check_variant(variant)
+    if variant == "grey":
+        # Divided by a tensor: by a number, some devices multiply by 1/255 instead, which is not exact.
+        return images.float() / torch.full((), 255.0, device=images.device)
+    seeds = image_seeds(images, 0 if variant == "static" else seed, variant)
+    return _apply(images, variant, uniform_per_image(seeds, tuple(images.shape[1:]), images.device))
+
+
+def binarise_static(data: ImageData) -> ImageData:
+    """The static variant as a data set of levels 0 and 255, so that training draws it once and not in every batch.
+
+    `prepare` leaves it as it is: as grey and as static it gives the same zeros and ones.
+    """
+    chunks = [prepare_fixed(chunk, "static", 0).to(torch.uint8) * 255 for chunk in data.images.split(_CHUNK)]
+    return ImageData(data.name, torch.cat(chunks), data.labels, data.class_names)
+
+
+def check_variant(variant: str) -> None:
+    """Raise `UsageError`, naming the nearest ones, for an unknown variant."""
+    if variant not in VARIANTS:
+        raise UsageError(f"unknown pixel variant {variant!r}; {nearest(variant, VARIANTS)}")
+
+
+def _apply(images: Tensor, variant: str, noise: Tensor) -> Tensor:
+    if variant == "dequantised":
+        return (images.float() + noise) / 256
+    return (noise * 255 < images.float()).float()

@@ -1,0 +1,78 @@
+"""The optimiser, its learning rate over the steps, and the averaging of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from vaelab.building import Model
+from vaelab.config import TrainingConfig
+from vaelab.errors import CheckpointError
+
+
+def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
+    """The rate of step ``step`` (from 0) of ``steps``.
+
+    constant: ``lr``. one-cycle: a cosine from lr/25 up to lr over the first 30 % of the steps, then a cosine down to
+    lr/10,000. Smith & Topin 2017, arXiv:1708.07120.
+    """
+    if config.schedule == "constant":
+        return config.lr
+    rise = 0.3 * steps
+    if step < rise:
+        return config.lr * (1 / 25 + (1 - 1 / 25) * 0.5 * (1 - math.cos(math.pi * step / rise)))
+    done = (step - rise) / max(1.0, steps - rise)
+    return config.lr * (1e-4 + (1 - 1e-4) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def make_optimizer(model: Model, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW, fused: one kernel for all parameters. Kingma & Ba 2014, arXiv:1412.6980."""
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+
+
+class WeightAverage:
+    """An exponential moving average of a model's weights: a ← d a + (1 − d) w after each step.
+
+    d is ``decay``, smaller in the first steps so that the start is soon forgotten. Polyak & Juditsky 1992.
+    """
+
+    def __init__(self, model: Model, decay: float) -> None:
+        self.decay = decay
+        self.parameters = dict(model.named_parameters())
+        self.tensors = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+
+    def update(self, step: int) -> None:
+        """Take in the weights of ``step`` (from 0)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+            average(list(self.tensors.values()), list(self.parameters.values()), None)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within: the model has the averaged weights."""
+        raw = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        self.copy(self.tensors)
+        try:
+            yield
+        finally:
+            self.copy(raw)
+
+    def copy(self, tensors: dict[str, Tensor]) -> None:
+        """Put ``tensors`` into the model."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[name])
+
+    def restore(self, tensors: dict[str, Tensor], where: str) -> None:
+        """Continue from saved averages; `CheckpointError` where they do not fit."""
+        if {name: t.shape for name, t in tensors.items()} != {name: t.shape for name, t in self.tensors.items()}:
+            raise CheckpointError(f"the averaged weights in {where} do not fit the model; train again")
+        for name, tensor in tensors.items():
+            self.tensors[name].copy_(tensor)

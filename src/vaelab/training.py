@@ -1,0 +1,394 @@
+"""`fit`: the training loop, in one readable file.
+
+The data set lies on the device as uint8; a batch is one gather. Nothing in a step waits for the device: losses are kept
+there and read every `FLUSH` steps. Every draw comes from one generator whose state is in the checkpoint, and an epoch's
+order comes from (seed, epoch): a run killed at any moment resumes bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaelab.building import Model, build_objective
+from vaelab.checkpoint import (
+    Checkpoint,
+    has_checkpoint,
+    load_checkpoint,
+    load_into,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from vaelab.config import TrainingConfig
+from vaelab.data.batches import batches, epoch_order
+from vaelab.data.corruption import CORRUPTIONS
+from vaelab.data.images import ImageData
+from vaelab.data.pixels import binarise_static, prepare, prepare_fixed
+from vaelab.errors import CheckpointError, Interrupted, TrainingError
+from vaelab.objectives import Objective, Terms
+from vaelab.optimisation import WeightAverage, learning_rate, make_optimizer
+from vaelab.preflight import check_batch, check_fit
+from vaelab.randomness import generator
+from vaelab.runfolder import HistoryWriter, RunFolder
+from vaelab.signals import stop_signals
+from vaelab.specs import Spec
+
+FLUSH = 50  # steps between looks at the losses: rare enough to cost nothing, often enough for a progress line
+TERMS = ("loss", "negative_elbo", "reconstruction", "kl")
+COLUMNS = ("step", "epoch", "split", *TERMS, "beta", "lr")
+Row = dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """Where training stands; part of every checkpoint."""
+
+    epoch: int = 0  # whole epochs done
+    batch: int = 0  # batches done in the epoch that follows
+    step: int = 0
+    images: int = 0  # seen in this epoch
+    sums: list[float] = field(default_factory=lambda: [0.0] * len(TERMS))  # Σ over those images
+    best: float = math.inf  # of the validation loss
+    best_epoch: int = 0
+    history_bytes: int = 0
+    finished: bool = False
+
+
+class Callback:
+    """What happens beside training: progress lines, figures. Every method may be left as it is."""
+
+    def on_start(self, training: Training) -> None:
+        """Before the first step, also of a resumed run."""
+
+    def on_steps(self, training: Training, row: Row) -> None:
+        """Every `FLUSH` steps, with the newest step's values."""
+
+    def on_epoch(self, training: Training, rows: list[Row]) -> None:
+        """After each epoch and its checkpoint, with the epoch's rows of the history."""
+
+    def on_end(self, training: Training) -> None:
+        """After the last epoch."""
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``: the GPU where there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise TrainingError(f"the device {name!r} cannot be used here; use --device cpu or auto") from error
+    return device
+
+
+class Training:
+    """A training under way: what the loop, the checkpoints and the callbacks share."""
+
+    def __init__(
+        self,
+        model: Model,
+        train: ImageData,
+        config: TrainingConfig,
+        variant: str,
+        held_out: ImageData | None,
+        held_out_split: str,
+        folder: RunFolder | None,
+    ) -> None:
+        self.device = choose_device(config.device)
+        self.model = model.to(self.device)
+        self.config, self.variant, self.folder = config, variant, folder
+        self.train = train.to(self.device)
+        self.held_out = held_out.to(self.device) if held_out is not None else None
+        self.held_out_split = held_out_split
+        if variant == "static":  # binarised once: the images' own noise would be hashed anew in every batch
+            self.train = binarise_static(self.train)
+        self.objective: Objective = build_objective(config.objective, model)
+        self.corruption = CORRUPTIONS.build(Spec.parse(config.corruption))
+        self.optimizer = make_optimizer(model, config)
+        self.average = WeightAverage(model, config.average) if config.average else None
+        self.generator = generator(config.seed, self.device, "training")
+        self.progress = Progress()
+        self.history: HistoryWriter | None = None
+        self.pending: list[tuple[int, float, float, Tensor]] = []
+        self.best_tensors: dict[str, Tensor] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The short last batch included."""
+        return math.ceil(len(self.train) / self.config.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        return self.config.epochs * self.steps_per_epoch
+
+    # --- one step -----------------------------------------------------------------------------------------------
+
+    def step(self, images: Tensor, labels: Tensor | None) -> None:
+        """One batch: pixels → objective → gradient → update."""
+        config, progress = self.config, self.progress
+        rate = learning_rate(config, progress.step, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        target = prepare(images, self.variant, self.generator)
+        x = self.corruption(target, self.generator)
+        with self.autocast():
+            terms = self.objective(
+                self.model,
+                x,
+                labels if self.model.classes else None,
+                target,
+                epoch=progress.step / self.steps_per_epoch,
+                generator=self.generator,
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        terms.loss.backward()  # type: ignore[no-untyped-call]
+        if config.clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(progress.step)
+        progress.step += 1
+        progress.batch += 1
+        self.pending.append((len(images), terms.beta, rate, batch_means(terms)))
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Networks in bfloat16 where asked for; the distributions turn back to float32."""
+        if self.config.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    # --- what was seen ------------------------------------------------------------------------------------------
+
+    def flush(self) -> Row | None:
+        """Read the losses kept on the device, check them, add them to the history; the newest row."""
+        if not self.pending:
+            return None
+        values = torch.stack([entry[3] for entry in self.pending]).double().cpu().tolist()
+        progress, row = self.progress, None
+        first = progress.step - len(self.pending) + 1
+        for number, ((count, beta, rate, _), terms) in enumerate(zip(self.pending, values, strict=True), start=first):
+            self.check_finite(number, terms)
+            progress.images += count
+            progress.sums = [total + count * value for total, value in zip(progress.sums, terms, strict=True)]
+            row = self.row("step", terms, number, beta, rate)
+            if self.history is not None:
+                self.history.append(row)
+        self.pending.clear()
+        return row
+
+    def row(self, split: str, terms: Sequence[float], step: int, beta: float, rate: float) -> Row:
+        """One line of the history; −ELBO is left empty where the model has no bound."""
+        named: Row = dict(zip(TERMS, terms, strict=True))
+        if self.model.kind == "autoencoder":
+            named["negative_elbo"] = None
+        epoch = (step - 1) // self.steps_per_epoch + 1
+        return {"step": step, "epoch": epoch, "split": split, **named, "beta": beta, "lr": rate}
+
+    def check_finite(self, step: int, terms: Sequence[float]) -> None:
+        """Stop at the first loss that is NaN or infinite, with the likely cause."""
+        if all(math.isfinite(value) for value in terms):
+            return
+        loss, _, reconstruction, kl = terms
+        if not math.isfinite(kl) and math.isfinite(reconstruction):
+            part = "the KL term ran away"
+        elif not math.isfinite(reconstruction) and math.isfinite(kl):
+            part = "the reconstruction term ran away"
+        else:
+            part = "the weights are no longer finite"
+        kept = "no checkpoint was asked for"
+        if self.folder is not None and has_checkpoint(self.folder.checkpoints, "last"):
+            kept = f"the checkpoint of step {load_checkpoint(self.folder.checkpoints, 'last').state['step']} is kept"
+        clip = "" if self.config.clip else " or set --clip 100"
+        raise TrainingError(
+            f"the loss became {loss} at step {step}: {part}, most likely because the learning rate {self.config.lr:g} "
+            f"is too high; lower --lr{clip}; {kept}"
+        )
+
+    def evaluate(self, data: ImageData) -> list[float]:
+        """Means over ``data`` of loss (with the final weights), −ELBO, reconstruction, KL; every image counts once."""
+        self.model.eval()
+        source = generator(self.config.seed, self.device, "held out")
+        total = torch.zeros(len(TERMS), dtype=torch.float64)
+        with torch.no_grad():
+            for images, labels in batches(data, 500, torch.arange(len(data))):
+                x = prepare_fixed(images, self.variant, self.config.seed)
+                c = labels if self.model.classes else None
+                with self.autocast():
+                    terms = self.objective(self.model, self.corruption(x, source), c, x, generator=source)
+                total += len(images) * batch_means(terms).double().cpu()
+        self.model.train()
+        return [value / len(data) for value in total.tolist()]
+
+    def end_epoch(self) -> list[Row]:
+        """Close the epoch: its means over the training images, and the held-out images'."""
+        progress, config = self.progress, self.config
+        self.flush()
+        rate = learning_rate(config, progress.step - 1, self.steps)
+        beta = getattr(self.objective, "weight", lambda _: 1.0)((progress.step - 1) / self.steps_per_epoch)
+        rows = [self.row("train", [total / progress.images for total in progress.sums], progress.step, beta, rate)]
+        if self.held_out is not None:
+            with self.weights_to_keep():
+                terms = self.evaluate(self.held_out)
+            self.check_finite(progress.step, terms)
+            rows.append(self.row(self.held_out_split, terms, progress.step, beta, rate))
+        if self.history is not None:
+            for row in rows:
+                self.history.append(row)
+        progress.epoch, progress.batch, progress.images = progress.epoch + 1, 0, 0
+        progress.sums = [0.0] * len(TERMS)
+        return rows
+
+    def keep_best(self, rows: list[Row]) -> None:
+        """Remember the weights of the lowest validation loss (only of a validation split: testing is not selection)."""
+        loss = rows[-1]["loss"]
+        if rows[-1]["split"] == "validation" and loss < self.progress.best:
+            self.progress.best, self.progress.best_epoch = loss, self.progress.epoch
+            with self.weights_to_keep():
+                self.best_tensors = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            if self.folder is not None:
+                state = {"step": self.progress.step, "epoch": self.progress.epoch, "loss": loss}
+                save_checkpoint(self.folder.checkpoints, "best", Checkpoint({"model": self.best_tensors}, state))
+
+    def weights_to_keep(self) -> AbstractContextManager[None]:
+        """Within: the model has the weights that are evaluated and kept (the averaged ones, where there are)."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
+    # --- checkpoints --------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Everything that the next step depends on, as the checkpoint ``last``."""
+        self.flush()
+        if self.folder is None:
+            return
+        assert self.history is not None
+        self.progress.history_bytes = self.history.flush()
+        optimizer, rest = optimizer_tensors(self.optimizer)
+        progress = asdict(self.progress)
+        progress["best"] = None if math.isinf(self.progress.best) else self.progress.best
+        tensors = {
+            "model": dict(self.model.state_dict()),
+            "optimizer": optimizer,
+            "random": {"training": self.generator.get_state()},
+        }
+        if self.average is not None:
+            tensors["average"] = self.average.tensors
+        state = {"step": self.progress.step, "progress": progress, "optimizer": rest, "device": str(self.device)}
+        save_checkpoint(self.folder.checkpoints, "last", Checkpoint(tensors, state))
+
+    def restore(self) -> None:
+        """Continue from the checkpoint ``last``."""
+        assert self.folder is not None
+        checkpoint = load_checkpoint(self.folder.checkpoints, "last")
+        saved = torch.device(checkpoint.state.get("device", "cpu"))
+        if saved.type != self.device.type:
+            raise CheckpointError(
+                f"this run was trained on {saved.type} and its random state does not fit {self.device.type}; "
+                f"resume with --device {saved.type}"
+            )
+        load_into(self.model, checkpoint.tensors["model"], str(self.folder.path))
+        restore_optimizer(self.optimizer, checkpoint.tensors["optimizer"], checkpoint.state["optimizer"])
+        if self.average is not None:
+            self.average.restore(checkpoint.tensors.get("average", {}), str(self.folder.path))
+        self.generator.set_state(checkpoint.tensors["random"]["training"])
+        progress = dict(checkpoint.state["progress"])
+        progress["best"] = math.inf if progress["best"] is None else progress["best"]
+        self.progress = Progress(**progress)
+        self.history = HistoryWriter.resume(self.folder.history_path, COLUMNS, self.progress.history_bytes)
+
+
+def batch_means(terms: Terms) -> Tensor:
+    """loss, −bound, reconstruction, KL as one tensor on the device, cut from the graph."""
+    negative_bound = torch.zeros_like(terms.loss) if terms.bound is None else -terms.bound.mean()
+    return torch.stack([terms.loss, negative_bound, terms.reconstruction.mean(), terms.kl.mean()]).detach()
+
+
+def fit(
+    model: Model,
+    train: ImageData,
+    config: TrainingConfig,
+    *,
+    variant: str = "grey",
+    held_out: ImageData | None = None,
+    held_out_split: str = "validation",
+    folder: RunFolder | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> Training:
+    """Train ``model`` on ``train``.
+
+    ``held_out`` is evaluated after every epoch; where ``held_out_split`` is ``validation``, the best epoch's weights
+    are kept (checkpoint ``best``), put back at the end, and ``config.patience`` is counted on it. With a ``folder``,
+    history and checkpoints are written there, and ``resume`` continues from them bit for bit.
+
+    Raises `DataError` before the first step where the data does not fit, `TrainingError` where the loss is not finite,
+    `Interrupted` after SIGINT or SIGTERM, when everything has been saved.
+    """
+    check_fit(model, train, variant)
+    check_batch(train, config.batch_size)
+    if held_out is not None:
+        check_fit(model, held_out, variant, f"{held_out_split} images")
+    training = Training(model, train, config, variant, held_out, held_out_split, folder)
+    with stop_signals() as stopped:
+        if resume:
+            training.restore()
+        elif folder is not None:
+            training.history = HistoryWriter(folder.history_path, COLUMNS)
+            training.save()  # so that a run killed before its first checkpoint resumes, too
+        for callback in callbacks:
+            callback.on_start(training)
+        model.train()
+        while not training.progress.finished:
+            run_epoch(training, callbacks, stopped)
+    put_back(training)
+    model.eval()
+    for callback in callbacks:
+        callback.on_end(training)
+    return training
+
+
+def run_epoch(training: Training, callbacks: Sequence[Callback], stopped: Callable[[], int]) -> None:
+    """The rest of an epoch, then its evaluation and checkpoint."""
+    progress, config = training.progress, training.config
+    order = epoch_order(len(training.train), config.seed, progress.epoch).to(training.device)
+    for images, labels in batches(training.train, config.batch_size, order, start=progress.batch):
+        training.step(images, labels)
+        signum = stopped()
+        if signum or progress.step % config.checkpoint_steps == 0:
+            training.save()
+        if signum:
+            where = f"saved in {training.folder.path}" if training.folder else "nothing was saved: no run folder"
+            raise Interrupted(f"stopped by {signal.Signals(signum).name} at step {progress.step}; {where}", signum)
+        if progress.step % FLUSH == 0:
+            row = training.flush()
+            for callback in callbacks:
+                if row is not None:
+                    callback.on_steps(training, row)
+    rows = training.end_epoch()
+    training.keep_best(rows)
+    waited = progress.epoch - progress.best_epoch
+    patient = not config.patience or waited < config.patience
+    progress.finished = progress.epoch >= config.epochs or not patient
+    training.save()
+    for callback in callbacks:
+        callback.on_epoch(training, rows)
+
+
+def put_back(training: Training) -> None:
+    """Give the model the weights to keep: of its best validation epoch, or the averaged ones, or as they are."""
+    tensors = training.best_tensors
+    if tensors is None and training.folder is not None and has_checkpoint(training.folder.checkpoints, "best"):
+        tensors = load_checkpoint(training.folder.checkpoints, "best").tensors["model"]
+    if tensors is not None:
+        load_into(training.model, tensors, "the best checkpoint")
+    elif training.average is not None:
+        training.average.copy(training.average.tensors)
