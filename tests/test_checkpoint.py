@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
 import pickle
-import random
-import signal
-import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -27,12 +21,9 @@ from vaelab.checkpoint import (
     Checkpoint,
     has_checkpoint,
     load_checkpoint,
-    load_into,
-    optimizer_tensors,
-    restore_optimizer,
     save_checkpoint,
 )
-from vaelab.errors import CheckpointError, VaelabError
+from vaelab.errors import CheckpointError
 from vaelab.files import sha256
 
 DTYPES = [
@@ -214,9 +205,12 @@ def test_equal_checkpoints_are_equal_files(tmp_path: Path) -> None:
 def test_loading_a_small_checkpoint_is_fast(tmp_path: Path) -> None:
     weights = {f"layer{i}": torch.randn(64, 64) for i in range(20)}
     save_checkpoint(tmp_path, "last", Checkpoint({"model": weights}))
-    start = time.perf_counter()
-    load_checkpoint(tmp_path, "last")
-    assert time.perf_counter() - start < 0.5
+    taken = []
+    for _ in range(3):  # the best of three, because a busy machine makes any one slow
+        start = time.perf_counter()
+        load_checkpoint(tmp_path, "last")
+        taken.append(time.perf_counter() - start)
+    assert min(taken) < 0.5
 
 
 def test_a_checkpoint_replaced_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,291 +388,3 @@ def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "model.pt", "pickled content is never loaded")
     (tmp_path / "last.json").mkdir()
     refused(tmp_path, "cannot read")
-
-
-# --- kills and full disks
-
-
-class KilledHere(BaseException):
-    pass
-
-
-class Killer:
-    """Makes one call that changes the disk the last one, before it or after it; a kill before fsync tears the file."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, at: int, after: bool) -> None:
-        self.calls, self.at, self.after = 0, at, after
-        for name in ("replace", "fsync", "unlink", "fdopen"):
-            patch.setattr(os, name, self.wrap(name, getattr(os, name)))
-
-    def wrap(self, name: str, real: Any) -> Any:
-        def call(*args: Any, **options: Any) -> Any:
-            self.calls += 1
-            if self.calls < self.at:
-                return real(*args, **options)
-            if self.calls == self.at and self.after and name != "fdopen":
-                real(*args, **options)
-            elif self.calls == self.at and name == "fsync" and stat.S_ISREG(os.fstat(args[0]).st_mode):
-                os.truncate(args[0], os.fstat(args[0]).st_size // 2)
-            raise KilledHere  # and whatever a handler still wants to do fails too, as after a kill
-
-        return call
-
-
-def killed_save(folder: Path, at: int, after: bool) -> tuple[int, bool]:
-    """Save 1, then 2 but killed: the step that is then loaded, and whether the kill came at all."""
-    save_checkpoint(folder, "last", make(1))
-    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KilledHere):
-        killer = Killer(patch, at, after)
-        save_checkpoint(folder, "last", make(2))
-    loaded = load_checkpoint(folder, "last")
-    assert same(loaded, make(loaded.state["step"]))
-    save_checkpoint(folder, "last", make(3))  # and the next one cleans up
-    assert same(load_checkpoint(folder, "last"), make(3))
-    assert len(os.listdir(folder)) == 5
-    return loaded.state["step"], killer.calls >= at
-
-
-def test_a_kill_at_any_point_leaves_the_old_checkpoint_or_the_new_one(tmp_path: Path) -> None:
-    steps_left, killed, at = [], True, 0
-    while killed:
-        at += 1
-        for after in (False, True):
-            step, killed = killed_save(tmp_path / f"{at}{after}", at, after)
-            steps_left.append(step)
-    assert at > 20
-    assert steps_left == sorted(steps_left)
-    assert set(steps_left) == {1, 2}
-
-
-# One process that imports torch once, and forks a process that saves for ever at each line it is given.
-SAVERS = """
-import os, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from vaelab.checkpoint import Checkpoint, save_checkpoint
-for line in sys.stdin:
-    saver = os.fork()
-    if saver:
-        print("pid", saver, flush=True)
-        os.waitpid(saver, 0)
-        print("end", flush=True)
-        continue
-    for step in range(1, 1_000_000):
-        full = {name: torch.full((100, 100), float(step)) for name in ("a", "b")}
-        save_checkpoint(Path(line.strip()), "last", Checkpoint({"model": full, "optimizer": full}, {"step": step}))
-        os.write(1, f"{step}\\n".encode())
-"""
-
-
-def start(code: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-def test_a_killed_process_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
-    chance = random.Random(0)
-    with start(SAVERS) as parent:
-        assert parent.stdin is not None
-        assert parent.stdout is not None
-        for i in range(8):
-            print(tmp_path / str(i), file=parent.stdin, flush=True)
-            lines: list[str] = []
-            while len(lines) < 3:
-                lines.append(parent.stdout.readline().strip())
-            saver = next(int(line.split()[1]) for line in lines if line.startswith("pid"))
-            time.sleep(chance.random() * 0.03)
-            os.kill(saver, signal.SIGKILL)
-            while lines[-1] != "end":
-                lines.append(parent.stdout.readline().strip())
-            printed = max(int(line) for line in lines if line.isdigit())
-            loaded = load_checkpoint(tmp_path / str(i), "last")
-            step = loaded.state["step"]
-            assert step in (printed, printed + 1)
-            assert all((t == step).all() for tensors in loaded.tensors.values() for t in tensors.values())
-
-
-FULL = """
-import resource, signal, sys
-from pathlib import Path
-import torch
-from vaelab.checkpoint import Checkpoint, save_checkpoint
-from vaelab.errors import VaelabError
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-def save(size, step):
-    tensors = {"model": {"a": torch.full((5,), float(step))}, "optimizer": {"a": torch.full((size,), float(step))}}
-    save_checkpoint(Path(sys.argv[1]), "last", Checkpoint(tensors, {"step": step}))
-save(5, 1)
-try:
-    save(5000, 2)
-except VaelabError as error:
-    print(error)
-"""
-
-
-def test_a_full_disk_is_one_sentence_and_keeps_the_earlier_checkpoint(tmp_path: Path) -> None:
-    pytest.importorskip("resource")
-    out, errors = start(FULL, str(tmp_path)).communicate(timeout=60)
-    assert not errors
-    assert out.startswith("cannot write")
-    assert out.endswith("free space or choose another place\n")
-    assert load_checkpoint(tmp_path, "last").state == {"step": 1}
-    assert len(os.listdir(tmp_path)) == 4
-
-
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(VaelabError, match=r"^cannot write .*choose another place$"):
-        save_checkpoint(tmp_path / "file" / "checkpoints", "last", make())
-    save_checkpoint(tmp_path, "last", make(1))
-
-    def read_only(*_: Any, **__: Any) -> None:
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr("tempfile.mkstemp", read_only)
-    with pytest.raises(VaelabError, match="Read-only file system"):
-        save_checkpoint(tmp_path, "last", make(2))
-    assert same(load_checkpoint(tmp_path, "last"), make(1))
-
-
-# --- optimisers and modules
-
-
-def network(seed: int = 0) -> nn.Module:
-    torch.manual_seed(seed)
-    layers = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.Flatten(), nn.Linear(5 * 4 * 4, 2))
-    layers.register_parameter("scale", nn.Parameter(torch.tensor(1.0)))
-    return layers.to(memory_format=torch.channels_last)
-
-
-def steps(model: nn.Module, optimizer: torch.optim.Optimizer, count: int, seed: int) -> None:
-    source = torch.Generator().manual_seed(seed)
-    for _ in range(count):
-        optimizer.zero_grad()
-        x = torch.randn(4, 3, 6, 6, generator=source).to(memory_format=torch.channels_last)
-        (model(x) * model.scale).square().mean().backward()
-        optimizer.step()
-
-
-OPTIMIZERS: dict[str, Any] = {
-    "adam": lambda p: torch.optim.Adam(p, lr=1e-2),
-    "adam for": lambda p: torch.optim.Adam(p, lr=1e-2, foreach=False),
-    "adam foreach": lambda p: torch.optim.Adam(p, lr=1e-2, foreach=True),
-    "adam amsgrad": lambda p: torch.optim.Adam(p, lr=1e-2, amsgrad=True),
-    "adam tensor lr": lambda p: torch.optim.Adam(p, lr=torch.tensor(1e-2), foreach=False),
-    "adamw fused": lambda p: torch.optim.AdamW(p, lr=1e-2, fused=True),
-    "adamw groups": lambda p: torch.optim.AdamW([{"params": p[:2], "lr": 1e-3}, {"params": p[2:]}], lr=1e-2),
-    "sgd": lambda p: torch.optim.SGD(p, lr=1e-2),
-    "sgd momentum": lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9, nesterov=True),
-}
-
-
-@pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_training_goes_on_bit_for_bit(tmp_path: Path, kind: str) -> None:
-    def build(seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:
-        model = network(seed)
-        return model, OPTIMIZERS[kind](list(model.parameters()))
-
-    model, optimizer = build(0)
-    steps(model, optimizer, 3, seed=1)
-    tensors, state = optimizer_tensors(optimizer)
-    save_checkpoint(
-        tmp_path, "last", Checkpoint({"model": model.state_dict(), "optimizer": tensors}, {"optimizer": state})
-    )
-    steps(model, optimizer, 3, seed=2)
-
-    resumed, other = build(9)
-    loaded = load_checkpoint(tmp_path, "last")
-    load_into(resumed, loaded.tensors["model"], "the checkpoint")
-    restore_optimizer(other, loaded.tensors["optimizer"], loaded.state["optimizer"])
-    steps(resumed, other, 3, seed=2)
-    assert all(same_bits(value, resumed.state_dict()[name]) for name, value in model.state_dict().items())
-    for one, two in zip(optimizer.param_groups, other.param_groups, strict=True):
-        assert {k: (type(v), v) for k, v in one.items() if k != "params"} == {
-            k: (type(v), v) for k, v in two.items() if k != "params"
-        }
-    fresh = load_checkpoint(tmp_path, "last").tensors["optimizer"]
-    assert all(same_bits(fresh[name], tensor) for name, tensor in loaded.tensors["optimizer"].items()), "was written to"
-
-
-def test_an_untrained_optimizer_comes_back() -> None:
-    model = network()
-    one, other = (torch.optim.Adam(model.parameters(), lr=lr) for lr in (1e-2, 1e-3))
-    restore_optimizer(other, *optimizer_tensors(one))
-    assert other.param_groups[0]["lr"] == 1e-2
-    assert not other.state
-
-
-def test_an_optimizer_state_that_does_not_fit_is_refused() -> None:
-    model = network()
-    parameters = list(model.parameters())
-    optimizer = torch.optim.Adam(parameters)
-    steps(model, optimizer, 1, seed=0)
-    tensors, state = optimizer_tensors(optimizer)
-    broken = dict(tensors)
-    broken.popitem()
-    grouped = torch.optim.Adam([{"params": parameters[:1]}, {"params": parameters[1:]}])
-    for other, held, saved, word in [
-        (torch.optim.SGD(parameters), tensors, state, "expected SGD, got 'Adam'"),
-        (torch.optim.Adam(parameters[:-1]), tensors, state, "6 parameters, got 7"),
-        (torch.optim.Adam(parameters[::-1]), tensors, state, "parameters"),
-        (grouped, tensors, state, "2 parameter groups"),
-        (torch.optim.Adam(parameters), broken, state, "tensors"),
-        (torch.optim.Adam(parameters), tensors, None, "got None"),
-    ]:
-        with pytest.raises(CheckpointError, match=word) as caught:
-            restore_optimizer(other, held, saved)
-        assert "does not fit" in str(caught.value)
-        assert not other.state
-
-
-def test_an_optimizer_state_that_is_no_tensor_is_refused() -> None:
-    parameter = nn.Parameter(torch.ones(2))
-    optimizer = torch.optim.LBFGS([parameter], max_iter=3)
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = (parameter**4).sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    with pytest.raises(CheckpointError, match="the optimizer's state"):
-        optimizer_tensors(optimizer)
-
-
-def test_load_into_keeps_layout_and_ties() -> None:
-    model = network()
-    model.tied = model[0]
-    before = {name: value.data_ptr() for name, value in model.state_dict().items()}
-    load_into(model, {name: value.contiguous() + 1 for name, value in model.state_dict().items()}, "it")
-    assert {name: value.data_ptr() for name, value in model.state_dict().items()} == before
-    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
-    assert model.tied.weight is model[0].weight
-
-
-def test_load_into_refuses_what_does_not_fit_and_changes_nothing() -> None:
-    model = network()
-    good = {name: value + 1 for name, value in model.state_dict().items()}
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    for tensors, words in [
-        ({k: v for k, v in good.items() if k != "3.bias"}, ["RUN lacks 3.bias"]),
-        ({}, ["RUN lacks", "and 7 more"]),
-        (good | {"extra": torch.ones(1)}, ["RUN has unexpected extra"]),
-        (good | {"3.bias": torch.ones(3)}, ["3.bias (expected float32 2, got float32 3)"]),
-        (good | {"scale": torch.ones(1, 2)}, ["scale (expected float32 scalar, got float32 1×2)"]),
-        (good | {"3.bias": torch.ones(2, dtype=torch.float64)}, ["float64 2"]),
-    ]:
-        with pytest.raises(CheckpointError) as caught:
-            load_into(model, tensors, "RUN")
-        assert all(word in str(caught.value) for word in words), caught.value
-        assert "configuration" in str(caught.value)
-    assert all(same_bits(value, before[name]) for name, value in model.state_dict().items())

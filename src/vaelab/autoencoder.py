@@ -42,7 +42,8 @@ class Autoencoder(nn.Module):
 
     def decode(self, z: Tensor, c: Tensor | None = None) -> PixelDistribution:
         """p(x|z,c) of ``z (batch, latent)`` or ``(sample, batch, latent)``."""
-        return self.likelihood(decode(self.decoder, z, one_hot(c, self.classes, z.shape[-2])))
+        px: PixelDistribution = self.likelihood(decode(self.decoder, z, one_hot(c, self.classes, z.shape[-2])))
+        return px
 
     def embed(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The code z ``(batch, latent)``, without a graph."""

@@ -15,19 +15,13 @@ from vaelab.nn import DECODERS, ENCODERS, NetworkShape
 from vaelab.objectives import OBJECTIVES, Objective
 from vaelab.posteriors import POSTERIORS
 from vaelab.priors import PRIORS
-from vaelab.specs import Spec, nearest
+from vaelab.specs import Spec, choice
 from vaelab.vae import VAE
 
 Model = VAE | Autoencoder
 KINDS = ("vae", "autoencoder")
 CONDITIONS = ("concat", "add")
 INITS = ("he", "torch")
-
-
-def choice(what: str, value: str, known: tuple[str, ...]) -> None:
-    """Raise `UsageError` where ``value`` is none of the known words."""
-    if value not in known:
-        raise UsageError(f"unknown {what} {value!r}; {nearest(value, known)}")
 
 
 def build_model(config: ModelConfig, seed: int = 0) -> Model:
@@ -47,7 +41,7 @@ def build_model(config: ModelConfig, seed: int = 0) -> Model:
     if config.latent < 1:
         raise UsageError(f"expected latent ≥ 1, got {config.latent}")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the other devices, too
         model = _assemble(config)
         if config.init == "he":
             he_init(model)
@@ -89,10 +83,11 @@ def he_init(model: nn.Module) -> None:
     He et al. 2015, arXiv:1502.01852. Sheet C's networks need it: with PyTorch's default the 16-unit bottleneck often
     starts nearly dead, and one of two latent dimensions is never used.
     """
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            last = name.startswith(("posterior", "bottleneck"))
-            _he(module, gain=1.0 if last else math.sqrt(2.0))
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)}
+    output = [name for name in layers if name.startswith("decoder.")][-1:]
+    for name, layer in layers.items():
+        last = name in output or name.startswith(("posterior.", "bottleneck"))
+        _he(layer, gain=1.0 if last else math.sqrt(2.0))
 
 
 def _he(module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, gain: float) -> None:

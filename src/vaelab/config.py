@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 import tomllib
 import types
 import typing
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vaelab.errors import UsageError
-from vaelab.specs import nearest
+from vaelab.specs import choice, nearest
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,46 @@ class RunConfig:
     def with_changes(self, **sections: Mapping[str, Any]) -> RunConfig:
         """A copy with some keys changed: ``config.with_changes(training={"epochs": 3})``."""
         return RunConfig.from_dict(sections, base=self)
+
+
+VARIANTS = ("grey", "dynamic", "static", "dequantised")
+OPTIMIZERS = ("adam", "adamw")
+SCHEDULES = ("constant", "one-cycle")
+PRECISIONS = ("float32", "bf16")
+LARGEST_SEED = 2**63 - 1
+
+
+def check(config: RunConfig) -> None:
+    """Raise `UsageError` where a value is out of range or an unknown word. Parts are checked when they are built."""
+    data, training = config.data, config.training
+    choice("pixel variant", data.variant, VARIANTS)
+    choice("optimizer", training.optimizer, OPTIMIZERS)
+    choice("schedule", training.schedule, SCHEDULES)
+    choice("precision", training.precision, PRECISIONS)
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", training.device):
+        raise UsageError(f"expected device auto, cpu, cuda, cuda:N or mps, got {training.device!r}")
+    whole = data.validation >= 1 and data.validation % 1 == 0
+    for name, value, fits, expected in (
+        ("image_size", data.image_size, data.image_size is None or data.image_size >= 8, "a number ≥ 8 or nothing"),
+        ("validation", data.validation, 0 <= data.validation < 1 or whole, "a fraction < 1 or a whole number ≥ 0"),
+        ("test", data.test, 0 < data.test < 1, "a fraction between 0 and 1"),
+        ("epochs", training.epochs, training.epochs >= 1, "a number ≥ 1"),
+        ("batch_size", training.batch_size, training.batch_size >= 1, "a number ≥ 1"),
+        ("lr", training.lr, 0 < training.lr < math.inf, "a finite number > 0"),
+        ("weight_decay", training.weight_decay, 0 <= training.weight_decay < math.inf, "a finite number ≥ 0"),
+        ("average", training.average, 0 <= training.average < 1, "a decay from 0 (none) up to, but not, 1"),
+        ("clip", training.clip, 0 <= training.clip < math.inf, "a finite number ≥ 0 (0: no clipping)"),
+        ("patience", training.patience, training.patience >= 0, "a number ≥ 0 (0: never stop early)"),
+        ("checkpoint_steps", training.checkpoint_steps, training.checkpoint_steps >= 1, "a number ≥ 1"),
+        ("the data's seed", data.seed, 0 <= data.seed <= LARGEST_SEED, "a number from 0 to 2^63 − 1"),
+        ("the training's seed", training.seed, 0 <= training.seed <= LARGEST_SEED, "a number from 0 to 2^63 − 1"),
+    ):
+        if not fits:
+            raise UsageError(f"expected {expected} for {name}, got {value}")
+    if training.patience and not data.validation:
+        raise UsageError(
+            f"patience={training.patience} needs validation images to watch; set validation, for instance to 0.1"
+        )
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Distributions over latents and pixels: log_prob, sample, mean, KL.
 
 Latents are ``(sample, batch, latent)``, their parameters ``(batch, latent)``; images
-``(…, channel, height, width)``. ``log_prob`` sums over latent dimensions or pixels, so what it returns is per sample and image, in nats. Every draw takes
-the generator it draws from, or the noise itself.
+``(…, channel, height, width)``. ``log_prob`` sums over latent dimensions or pixels, so what it returns is per sample
+and image, in nats. Every draw takes the generator it draws from, or the noise itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class LatentDistribution(Protocol):
 
 
 def soft_bound(value: Tensor, low: float, high: float) -> Tensor:
-    """A smooth clamp to (low, high): the identity in the middle, never a zero gradient, never an overflow.
+    """A smooth, increasing clamp to (low, high): close to the identity in the middle, and it never overflows.
+
+    Where it bends it has a gradient still, so that a value a little outside finds its way back.
 
     high − softplus(high − low − softplus(value − low)).
 
@@ -194,16 +196,21 @@ class ContinuousBernoulli:
     logits: Tensor
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Σ [η (x − ½) − log(sinh(η/2) / (η/2))], the symmetric form, stable at η = 0 and for large |η|."""
-        return _sum_pixels(self.logits * (x - 0.5) - _log_sinhc(0.5 * self.logits))
+        """Σ [−|η| d − log((1 − e^(−|η|)) / |η|)], d = 1 − x for η > 0 and x for η < 0: nothing cancels for large |η|.
+
+        Near η = 0 the series Σ [η (x − ½) − η²/24 + η⁴/2880].
+        """
+        small, near, far = _split_at_zero(self.logits, 0.2)
+        series = near * (x - 0.5) - near.square() / 24 + near.square().square() / 2880
+        size = far.abs()
+        exact = -size * torch.where(far > 0, 1 - x, x) - torch.log(-torch.expm1(-size) / size)
+        return _sum_pixels(torch.where(small, series, exact))
 
     @property
     def mean(self) -> Tensor:
         """½ + ½ (coth(η/2) − 2/η)."""
-        half = 0.5 * self.logits
-        small = half.abs() < 0.05
-        safe = torch.where(small, torch.ones_like(half), half)
-        return 0.5 + 0.5 * torch.where(small, half / 3 - half**3 / 45, 1 / torch.tanh(safe) - 1 / safe)
+        small, near, far = _split_at_zero(0.5 * self.logits, 0.05)
+        return 0.5 + 0.5 * torch.where(small, near / 3 - near**3 / 45, 1 / torch.tanh(far) - 1 / far)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Inverse distribution function: x = log(1 + u (e^η − 1)) / η."""
@@ -217,21 +224,20 @@ class ContinuousBernoulli:
         return torch.where(self.logits < 0, 1 - rising, rising)
 
 
-def _log_sinhc(h: Tensor) -> Tensor:
-    """log(sinh(h)/h): its series near 0, and a form without overflow elsewhere."""
-    size = h.abs()
-    small = size < 0.1
-    safe = torch.where(small, torch.ones_like(size), size)
-    large = safe + torch.log1p(-torch.exp(-2 * safe)) - torch.log(2 * safe)
-    square = h.square()
-    return torch.where(small, square / 6 - square.square() / 180 + square**3 / 2835, large)
+def _split_at_zero(value: Tensor, width: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Where |value| < width; the value there (else 0), for a series; the value elsewhere (else 1), for the exact form.
+
+    Neither form sees what it cannot take: where() alone would pass the gradient's NaN on.
+    """
+    small = value.abs() < width
+    return small, torch.where(small, value, torch.zeros_like(value)), torch.where(small, torch.ones_like(value), value)
 
 
 @dataclass(frozen=True)
 class DiscretisedLogistic:
     """A mixture of logistics with their mass binned to the 256 grey levels k/255; the outer bins are open.
 
-    ``mean``, ``log_scale``, ``log_weights``: ``(…, components, channel, height, width)``; log_weights are normalised
+    ``locations``, ``log_scale``, ``log_weights``: ``(…, components, channel, height, width)``; the last are normalised
     over components. P(k) = Σ_m w_m [F_m(k/255 + 1/510) − F_m(k/255 − 1/510)], F the logistic distribution function.
     Salimans et al. 2017, arXiv:1701.05517 (without the coupling of colour channels).
     """
@@ -246,39 +252,32 @@ class DiscretisedLogistic:
         inverse = (-self.log_scale).exp()
         upper = (x - self.locations + 1 / 510) * inverse
         lower = (x - self.locations - 1 / 510) * inverse
-        lower = torch.where(x < 1 / 510, torch.full_like(lower, -torch.inf), lower)
-        upper = torch.where(x > 1 - 1 / 510, torch.full_like(upper, torch.inf), upper)
-        return _sum_pixels(torch.logsumexp(self.log_weights + _log_logistic_mass(lower, upper), dim=-4))
+        log_sigmoid = torch.nn.functional.logsigmoid
+        # σ(b) − σ(a) = σ(b) σ(−a) (1 − e^(a − b)): no cancellation, in either tail. An open bin has one factor only.
+        inner = log_sigmoid(upper) + log_sigmoid(-lower) + torch.log(-torch.expm1(-inverse / 255))
+        log_mass = torch.where(x > 1 - 1 / 510, log_sigmoid(-lower), inner)
+        log_mass = torch.where(x < 1 / 510, log_sigmoid(upper), log_mass)
+        return _sum_pixels(torch.logsumexp(self.log_weights + log_mass, dim=-4))
 
     @property
     def mean(self) -> Tensor:
-        """Σ_m w_m × location_m, clipped to [0, 1]: the mean but for the mass moved in by the outer bins."""
-        return (self.log_weights.exp() * self.locations).sum(-4).clamp(0, 1)
+        """E[clip(X, 0, 1)] of the mixture of logistics X, the mean to within half a grey level.
+
+        Σ_m w_m s_m [softplus(μ_m/s_m) − softplus((μ_m − 1)/s_m)], the integral of P(X > t) over t in [0, 1].
+        """
+        softplus, inverse = torch.nn.functional.softplus, (-self.log_scale).exp()
+        inside = softplus(self.locations * inverse) - softplus((self.locations - 1) * inverse)
+        return (self.log_weights.exp() * inside / inverse).sum(-4).clamp(0, 1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """A level k/255."""
-        like = {"device": self.locations.device, "dtype": self.locations.dtype, "generator": generator}
-        u = torch.rand(self.log_weights.shape, **like).clamp(1e-7, 1 - 1e-7)
+
+        def uniform(shape: torch.Size) -> Tensor:
+            u = torch.rand(shape, generator=generator, device=self.locations.device, dtype=self.locations.dtype)
+            return u.clamp(1e-7, 1 - 1e-7)
+
+        u = uniform(self.log_weights.shape)
         chosen = (self.log_weights - torch.log(-torch.log(u))).argmax(dim=-4, keepdim=True)
         location = self.locations.gather(-4, chosen).squeeze(-4)
         scale = self.log_scale.expand_as(self.locations).gather(-4, chosen).squeeze(-4).exp()
-        u = torch.rand(location.shape, **like).clamp(1e-7, 1 - 1e-7)
-        return ((location + scale * torch.logit(u)).clamp(0, 1) * 255).round() / 255
-
-
-def _log_logistic_mass(lower: Tensor, upper: Tensor) -> Tensor:
-    """log[σ(upper) − σ(lower)], lower < upper, without cancellation, also in either tail and with infinite ends.
-
-    σ(b) − σ(a) = σ(b) σ(−a) (1 − e^(a − b)).
-    """
-    log_sigmoid = torch.nn.functional.logsigmoid
-    gap = (upper - lower).clamp_min(1e-12)
-    # The infinite ends are replaced before use: inf − inf has no gradient, and where() alone would pass its NaN on.
-    open_end = torch.isinf(gap)
-    finite_gap = torch.where(open_end, torch.ones_like(gap), gap)
-    inner = torch.where(open_end, torch.zeros_like(gap), torch.log(-torch.expm1(-finite_gap)))
-    top = torch.where(torch.isinf(upper), torch.zeros_like(upper), upper)
-    bottom = torch.where(torch.isinf(lower), torch.zeros_like(lower), lower)
-    log_top = torch.where(torch.isinf(upper), torch.zeros_like(upper), log_sigmoid(top))
-    log_bottom = torch.where(torch.isinf(lower), torch.zeros_like(lower), log_sigmoid(-bottom))
-    return log_top + log_bottom + inner
+        return ((location + scale * torch.logit(uniform(location.shape))).clamp(0, 1) * 255).round() / 255

@@ -129,7 +129,7 @@ class LogisticLikelihood(Likelihood):
         """See `Likelihood`."""
         parts = 2 if self.components == 1 else 3
         channels = output.shape[-3] // (parts * self.components)
-        shaped = output.unflatten(-3, (parts, self.components, channels))
+        shaped = torch.unflatten(output, -3, (parts, self.components, channels))
         # Scales from a thousandth of a level to several times the range; they start near a tenth of the range.
         location, log_scale = shaped.select(-5, 0), soft_bound(shaped.select(-5, 1) - 2.0, -12.0, 2.0)
         weights = torch.zeros_like(location) if parts == 2 else shaped.select(-5, 2).log_softmax(-4)

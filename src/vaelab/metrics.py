@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from vaelab.errors import CheckpointError
+
+if TYPE_CHECKING:  # so that run folders are read without waiting for torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,13 @@ class Metric:
     def mean(cls, values: Tensor, unit: str, protocol: str) -> Metric:
         """Mean and standard error, in float64, of one value per image ``(n,)``; raises `ValueError` for another shape.
 
+        >>> import torch
         >>> Metric.mean(torch.tensor([1.0, 2.0, 3.0]), "nats", "test split").value
         2.0
         """
         if values.ndim != 1 or values.numel() == 0:
             raise ValueError(f"expected one value per image, (n,) with n ≥ 1, got {tuple(values.shape)}")
-        exact = values.detach().to("cpu", torch.float64)
+        exact = values.detach().cpu().double()
         n = exact.numel()
         error = float(exact.std(correction=1)) / math.sqrt(n) if n > 1 else None
         return cls(float(exact.mean()), error, unit, n, protocol)

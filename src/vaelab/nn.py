@@ -205,7 +205,7 @@ class MLPDecoder(nn.Module):
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """``(batch, latent)`` → ``(batch, outputs, height, width)``."""
         out: Tensor = self.rest(self.first(z, c))
-        return out.unflatten(1, self.out_shape)
+        return torch.unflatten(out, 1, self.out_shape)
 
 
 @DECODERS.register("linear")
@@ -243,9 +243,8 @@ class ConvDecoder(nn.Module):
         widths = (*channels, shape.outputs)
         for number, (before, after, stride) in enumerate(zip(widths, widths[1:], strides, strict=False)):
             # Output padding makes the size exactly the mirrored encoder's, even or odd.
-            padding = [
-                target - ((source - 1) * stride + 1) for source, target in zip(*sizes[number : number + 2], strict=True)
-            ]
+            (height, width), (height_after, width_after) = sizes[number : number + 2]
+            padding = (height_after - (height - 1) * stride - 1, width_after - (width - 1) * stride - 1)
             layers += [
                 nn.ConvTranspose2d(before, after, 3, stride=stride, padding=1, output_padding=padding),
                 nn.ReLU(),
@@ -259,8 +258,15 @@ class ConvDecoder(nn.Module):
 
 
 def _groups(channels: int) -> int:
-    """The largest number of groups up to 8 that divides the channels."""
-    return next(groups for groups in (8, 4, 2, 1) if channels % groups == 0)
+    """Up to 8 groups of at least four channels each, so that a group has something to vary even in a 1×1 plane."""
+    return next(groups for groups in (8, 4, 2, 1) if groups == 1 or (channels % groups == 0 and channels >= 4 * groups))
+
+
+def _check_residual(channels: tuple[int, ...], blocks: int, hidden: int) -> None:
+    _positive("channels", channels)
+    _positive("blocks and hidden", (blocks, hidden))
+    if not channels or min(channels) < 2:
+        raise ValueError(f"expected channels to be whole numbers ≥ 2, got {'/'.join(map(str, channels)) or 'none'}")
 
 
 class ResidualBlock(nn.Module):
@@ -291,8 +297,7 @@ class ResidualEncoder(nn.Module):
         self, shape: NetworkShape, *, channels: tuple[int, ...] = (32, 64), blocks: int = 1, hidden: int = 128
     ) -> None:
         super().__init__()
-        _positive("channels", channels)
-        _positive("blocks and hidden", (blocks, hidden))
+        _check_residual(channels, blocks, hidden)
         self.first = FirstConv(shape, channels[0], 1)
         layers: list[nn.Module] = []
         for before, after in zip((channels[0], *channels), channels, strict=False):
@@ -318,8 +323,7 @@ class ResidualDecoder(nn.Module):
         self, shape: NetworkShape, *, channels: tuple[int, ...] = (64, 32), blocks: int = 1, hidden: int = 128
     ) -> None:
         super().__init__()
-        _positive("channels", channels)
-        _positive("blocks and hidden", (blocks, hidden))
+        _check_residual(channels, blocks, hidden)
         sizes = _sizes(shape.image[1:], [2] * len(channels))[::-1]
         self.start = (channels[0], *sizes[0])
         self.first = FirstLinear(shape.latent, hidden, shape)

@@ -6,6 +6,7 @@ An objective is beside the model, not a kind of model. Whatever it weights or cl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -100,8 +101,8 @@ OBJECTIVES: Registry[Objective] = Registry("objective")
 
 
 def _at_least(name: str, value: float, low: float) -> None:
-    if not value >= low:
-        raise ValueError(f"expected {name} ≥ {low:g}, got {value}")
+    if not low <= value < math.inf:
+        raise ValueError(f"expected a finite {name} ≥ {low:g}, got {value}")
 
 
 @OBJECTIVES.register("elbo")

@@ -30,8 +30,8 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> str:
-    """The first line of a preset's description."""
-    return (_PRESETS[name].__doc__ or "").strip().splitlines()[0]
+    """The first line of a preset's description; raises `UsageError` as `get` does."""
+    return (_maker(name).__doc__ or "").strip().splitlines()[0]
 
 
 def get(name: str) -> RunConfig:
@@ -40,10 +40,14 @@ def get(name: str) -> RunConfig:
     >>> get("conv-vae").training.batch_size
     32
     """
+    config = _maker(name)()
+    return RunConfig(name, config.data, config.model, config.training)
+
+
+def _maker(name: str) -> Callable[[], RunConfig]:
     if name not in _PRESETS:
         raise UsageError(f"unknown preset {name!r}; {nearest(name, _PRESETS)}")
-    config = _PRESETS[name]()
-    return RunConfig(name, config.data, config.model, config.training)
+    return _PRESETS[name]
 
 
 @preset("conv-vae")

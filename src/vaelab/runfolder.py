@@ -44,20 +44,18 @@ class RunFolder:
         self.metrics_path = self.path / "metrics.json"
         self.checkpoints = self.path / "checkpoints"
         self.figures = self.path / "figures"
+        self.samples = self.path / "samples"
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], *, overwrite: bool = False) -> RunFolder:
         """Make a run folder that holds only ``config.json``.
 
-        With ``overwrite`` an earlier run in the folder is removed: ``checkpoints`` and ``figures`` whole, and the files
+        With ``overwrite`` an earlier run in the folder is removed: ``checkpoints``, ``figures`` and ``samples`` whole, and the files
         named above; other files stay. Raises `UsageError`
         where the folder holds a run already, holds something else, or is a file; `CheckpointError` where ``config`` is
         no JSON; `VaelabError` where the place cannot be written or another process trains there.
         """
-        if clash := set(_HEADER) & config.keys():
-            raise ValueError(f"a configuration cannot hold {', '.join(sorted(clash))}: config.json starts with it")
-        header = {"format": FORMAT, "version": VERSION, "vaelab": __version__}
-        document = to_json({**header, **config}, "the configuration")
+        document = _config_document(config)
         folder = cls(path)
         folder._check_free(overwrite)
         with folder.lock():
@@ -84,6 +82,10 @@ class RunFolder:
         """The configuration as `create` was given it (tuples have become lists); raises `CheckpointError`."""
         document = read_document(self.config_path, FORMAT, VERSION, "configuration of a run")
         return {key: value for key, value in document.items() if key not in _HEADER}
+
+    def replace_config(self, config: Mapping[str, Any]) -> None:
+        """Write another configuration for the same run (one made longer); raises `VaelabError` where it cannot be."""
+        write_atomic(self.config_path, _config_document(config))
 
     def history(self) -> History:
         """Column → values of ``history.csv``; empty where there is none yet; raises `CheckpointError` where damaged."""
@@ -155,7 +157,7 @@ class RunFolder:
     def _remove_run(self) -> None:
         """Remove all of an earlier run but ``config.json``, which goes last, so that a kill leaves a run folder."""
         try:
-            for folder in (self.checkpoints, self.figures):
+            for folder in (self.checkpoints, self.figures, self.samples):
                 if os.path.lexists(folder):
                     shutil.rmtree(folder)
             for file in (self.history_path, self.metrics_path):
@@ -168,6 +170,14 @@ class RunFolder:
             raise VaelabError(
                 f"cannot remove the earlier run in {self.path}: {reason}; choose another --out"
             ) from error
+
+
+def _config_document(config: Mapping[str, Any]) -> bytes:
+    """``config.json``; raises `CheckpointError` where ``config`` is no JSON."""
+    if clash := set(_HEADER) & config.keys():
+        raise ValueError(f"a configuration cannot hold {', '.join(sorted(clash))}: config.json starts with it")
+    header = {"format": FORMAT, "version": VERSION, "vaelab": __version__}
+    return to_json({**header, **config}, "the configuration")
 
 
 class History(dict[str, list[Cell]]):
@@ -194,9 +204,9 @@ def read_history(path: Path) -> History:
     """
     if not os.path.lexists(path):
         return History()
-    whole, _, _ = read_bytes(path).rpartition(b"\n")
+    whole, end, _ = read_bytes(path).rpartition(b"\n")
     try:
-        rows = list(csv.reader(io.StringIO(whole.decode("utf-8", errors="replace")), strict=True))
+        rows = list(csv.reader(io.StringIO((whole + end).decode("utf-8", errors="replace")), strict=True))
     except csv.Error as error:
         raise CheckpointError(f"{path} is damaged ({error}); restore the file from a copy") from error
     if not rows:

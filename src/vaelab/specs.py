@@ -36,6 +36,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(names)}"
 
 
+def choice(what: str, value: str, known: Iterable[str]) -> None:
+    """Raise `UsageError` where ``value`` is none of the known words."""
+    if value not in (words := tuple(known)):
+        raise UsageError(f"unknown {what} {value!r}; {nearest(value, words)}")
+
+
 @dataclass(frozen=True)
 class Spec:
     """A part's name and its options.
@@ -52,7 +58,8 @@ class Spec:
     @classmethod
     def parse(cls, text: str) -> Spec:
         """Read ``name:option=value,…``; raises `UsageError` where the text has another form."""
-        name, _, rest = text.strip().partition(":")
+        name, _, rest = text.partition(":")
+        name = name.strip()
         if not name:
             raise UsageError(f"expected NAME or NAME:option=value,…, got {text!r}")
         options: dict[str, Value] = {}
@@ -129,13 +136,16 @@ class Registry(Generic[T]):
         return self._makers[name]
 
     def check(self, spec: Spec) -> None:
-        """Raise `UsageError` where the name or an option is unknown, or an option's type is wrong."""
+        """Raise `UsageError` where the name or an option is unknown, or an option is missing or of a wrong type."""
         known = self.options(spec.name)
         for key, value in spec.options.items():
             if key not in known:
                 hint = nearest(key, known) if known else "it has no options"
                 raise UsageError(f"{self.kind} {spec.name!r} has no option {key!r}; {hint}")
             _check_type(f"option {key!r} of {self.kind} {spec.name!r}", value, known[key])
+        for key, default in known.items():
+            if default is inspect.Parameter.empty and key not in spec.options:
+                raise UsageError(f"{self.kind} {spec.name!r} needs the option {key!r}; write {spec.name}:{key}=VALUE")
 
     def build(self, spec: Spec, /, *args: Any) -> T:
         """Call the maker with ``args`` and the spec's options."""
@@ -149,13 +159,18 @@ class Registry(Generic[T]):
 
 
 def _check_type(what: str, value: Value, default: Any) -> None:
-    if default is None or default is inspect.Parameter.empty:
-        return
-    coerced = _coerce(value, default)
-    number = isinstance(default, float) and isinstance(coerced, int) and not isinstance(coerced, bool)
-    if number or (isinstance(coerced, type(default)) and isinstance(coerced, bool) == isinstance(default, bool)):
+    if default is None or default is inspect.Parameter.empty or _fits(_coerce(value, default), default):
         return
     raise UsageError(f"{what}: expected a value like {_write_value(default)}, got {_write_value(value)}")
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if isinstance(default, tuple):
+        # Items are compared with the default's first; an empty default says nothing of them.
+        return isinstance(value, tuple) and all(_fits(item, default[0]) for item in value if default)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    return isinstance(value, int | float if isinstance(default, float) else type(default))
 
 
 def _coerce(value: Value, default: Any) -> Any:

@@ -59,7 +59,6 @@ class Progress:
     best: float = math.inf  # of the validation loss
     best_epoch: int = 0
     history_bytes: int = 0
-    finished: bool = False
 
 
 class Callback:
@@ -130,6 +129,12 @@ class Training:
     def steps(self) -> int:
         """Of the whole run."""
         return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def finished(self) -> bool:
+        """All epochs are done, or the validation loss has not fallen for ``patience`` of them."""
+        waited = self.progress.epoch - self.progress.best_epoch
+        return self.progress.epoch >= self.config.epochs or 0 < self.config.patience <= waited
 
     # --- one step -----------------------------------------------------------------------------------------------
 
@@ -347,7 +352,7 @@ def fit(
         for callback in callbacks:
             callback.on_start(training)
         model.train()
-        while not training.progress.finished:
+        while not training.finished:
             run_epoch(training, callbacks, stopped)
     put_back(training)
     model.eval()
@@ -375,9 +380,6 @@ def run_epoch(training: Training, callbacks: Sequence[Callback], stopped: Callab
                     callback.on_steps(training, row)
     rows = training.end_epoch()
     training.keep_best(rows)
-    waited = progress.epoch - progress.best_epoch
-    patient = not config.patience or waited < config.patience
-    progress.finished = progress.epoch >= config.epochs or not patient
     training.save()
     for callback in callbacks:
         callback.on_epoch(training, rows)

@@ -20,6 +20,9 @@ def one_hot(c: Tensor | None, classes: int, batch: int) -> Tensor | None:
         raise DataError(f"this model is conditional: expected one label in 0…{classes - 1} for each image, got none")
     if c.shape != (batch,):
         raise DataError(f"expected one label for each of {batch} images, got a tensor of shape {tuple(c.shape)}")
+    # Elsewhere than on the CPU a look at the values would wait for the device; there the data was checked before.
+    if c.device.type == "cpu" and not bool(((c >= 0) & (c < classes)).all()):
+        raise DataError(f"expected labels in 0…{classes - 1}, got {int(c.min())}…{int(c.max())}")
     return (c[:, None] == torch.arange(classes, device=c.device)).float()
 
 
@@ -74,7 +77,8 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor, c: Tensor | None = None) -> PixelDistribution:
         """p(x|z,c) of ``z (batch, latent)`` or ``(sample, batch, latent)``; the same leading dimensions come back."""
-        return self.likelihood(decode(self.decoder, z, one_hot(c, self.classes, z.shape[-2])))
+        px: PixelDistribution = self.likelihood(decode(self.decoder, z, one_hot(c, self.classes, z.shape[-2])))
+        return px
 
     def pz(self, batch: int, c: Tensor | None = None) -> LatentDistribution:
         """p(z|c) of a batch."""
@@ -109,4 +113,4 @@ def decode(decoder: nn.Module, z: Tensor, c: Tensor | None) -> Tensor:
     samples, batch, _ = z.shape
     repeated = None if c is None else c.repeat(samples, 1)
     flat: Tensor = decoder(z.flatten(0, 1), repeated)
-    return flat.float().unflatten(0, (samples, batch))
+    return torch.unflatten(flat.float(), 0, (samples, batch))

@@ -69,7 +69,7 @@ def corrupt_fixed(corruption: Corruption, x: Tensor, seed: int) -> Tensor:
     """
     source = torch.Generator()
     rows = []
-    for row, image_seed in zip(x.split(1), image_seeds(x, seed, "corruption"), strict=True):
+    for row, image_seed in zip(torch.split(x, 1), image_seeds(x, seed, "corruption"), strict=True):
         source.manual_seed(image_seed)
         rows.append(corruption(row, source))
     return torch.cat(rows)

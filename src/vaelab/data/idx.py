@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -46,8 +45,8 @@ def as_array(content: bytearray) -> npt.NDArray[np.uint8]:
 def read_content(path: Path, rank: int, remedy: str = _AGAIN) -> bytearray:
     """The whole decompressed content of an IDX file, header included, after every check.
 
-    Raises `DataError`, ending in ``remedy``, for a file that cannot be read, a damaged or truncated gzip stream, another
-    magic number, zero or absurd dimensions, and content that is shorter or longer than the dimensions say.
+    Raises `DataError`, ending in ``remedy``, for a file that cannot be read, a damaged or truncated gzip stream,
+    another magic number, zero or absurd dimensions, and content that is shorter or longer than the dimensions say.
     """
     try:
         with path.open("rb") as raw:
@@ -84,7 +83,7 @@ def _declared_size(header: bytearray, path: Path, rank: int, remedy: str) -> int
     if len(header) < _header_size(rank):
         raise DataError(f"{path}: expected a header of {_header_size(rank)} bytes, got {len(header)}; {remedy}")
     shape = struct.unpack_from(f">{rank}I", header, 4)
-    size = math.prod(shape)
+    size: int = math.prod(shape)
     if size == 0:
         raise DataError(f"{path}: expected at least one value, got dimensions {shape}; {remedy}")
     if size > MAX_BYTES:
@@ -105,12 +104,3 @@ def _read_up_to(stream: BinaryIO | gzip.GzipFile, size: int) -> bytearray:
 
 def _header_size(rank: int) -> int:
     return 4 + 4 * rank
-
-
-def plain_name(name: str) -> str:
-    """The name without ``.gz``.
-
-    >>> plain_name("train-images-idx3-ubyte.gz")
-    'train-images-idx3-ubyte'
-    """
-    return os.path.splitext(name)[0] if name.endswith(".gz") else name

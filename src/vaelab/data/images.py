@@ -37,7 +37,8 @@ class ImageData:
             self._check_labels(self.labels)
         elif self.class_names:
             raise DataError(
-                f"{self.name}: expected labels for the {len(self.class_names)} class names, got none; leave the names out"
+                f"{self.name}: expected labels for the {len(self.class_names)} class names, got none; "
+                f"leave the names out"
             )
 
     def _check_images(self) -> None:
@@ -94,7 +95,7 @@ class ImageData:
         return int(self.images.shape[0])
 
     def take(self, indices: Tensor) -> ImageData:
-        """The images at ``indices`` (int64, ``(k,)``, k ≥ 1), in that order; raises `DataError` where there are none."""
+        """The images at ``indices`` (int64, ``(k,)``, k ≥ 1), in that order; `DataError` where there are none."""
         indices = indices.to(self.images.device)
         labels = None if self.labels is None else self.labels.index_select(0, indices)
         return ImageData(self.name, self.images.index_select(0, indices), labels, self.class_names)

@@ -60,7 +60,7 @@ def binarise_static(data: ImageData) -> ImageData:
 
     `prepare` leaves it as it is: as grey and as static it gives the same zeros and ones.
     """
-    chunks = [prepare_fixed(chunk, "static", 0).to(torch.uint8) * 255 for chunk in data.images.split(_CHUNK)]
+    chunks = [prepare_fixed(chunk, "static", 0).to(torch.uint8) * 255 for chunk in torch.split(data.images, _CHUNK)]
     return ImageData(data.name, torch.cat(chunks), data.labels, data.class_names)
 
 

@@ -31,7 +31,7 @@ def resize(data: ImageData, size: int) -> ImageData:
     if data.image_shape[1:] == (size, size):
         return data
     square = _centre_square(data.images)
-    scaled = torch.cat([_scale(chunk, size) for chunk in square.split(_CHUNK)])
+    scaled = torch.cat([_scale(chunk, size) for chunk in torch.split(square, _CHUNK)])
     return ImageData(data.name, scaled, data.labels, data.class_names)
 
 

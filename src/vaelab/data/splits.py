@@ -13,9 +13,9 @@ from vaelab.randomness import generator
 def split(data: ImageData, amount: float, seed: int) -> tuple[ImageData, ImageData]:
     """Divide into (rest, part), stratified by label; both keep the order of ``data``.
 
-    ``amount`` is the part's size: a fraction in (0, 1), or a number of images ≥ 1. A class of n_c of the n images gives
-    count · n_c / n images, rounded by largest remainders so that the sum is exact. Raises `UsageError` for an amount that
-    is neither, `DataError` where a side would be empty.
+    ``amount`` is the part's size: a fraction in (0, 1), or a number of images ≥ 1. A class of n_c of the n images
+    gives count · n_c / n images, rounded by largest remainders so that the sum is exact. Raises `UsageError` for an
+    amount that is neither, `DataError` where a side would be empty.
 
     >>> data = ImageData("zeros", torch.zeros(10, 1, 8, 8, dtype=torch.uint8))
     >>> [len(side) for side in split(data, 0.2, seed=0)]

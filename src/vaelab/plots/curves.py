@@ -15,7 +15,11 @@ from vaelab.plots import style
 from vaelab.plots.checks import Array
 
 PANELS = (("negative_elbo", "−ELBO"), ("reconstruction", "reconstruction"), ("kl", "KL"))
-SPLITS = {"train": (style.TRAIN, "o"), "validation": (style.OTHER, "s"), "test": (style.TEST, "^")}
+SPLITS: dict[str, dict[str, Any]] = {
+    "train": {"color": style.TRAIN, "marker": "o", "markersize": 5.5},
+    "validation": {"color": style.OTHER, "marker": "s", "markersize": 4.5, "linestyle": "--"},
+    "test": {"color": style.TEST, "marker": "^", "markersize": 3.5, "linewidth": 1.2},
+}
 FAINT = 300
 """More steps than this are averaged in blocks, into at most as many points."""
 
@@ -64,11 +68,13 @@ def loss_curve(history: Mapping[str, Sequence[Any]], title: str = "") -> Figure:
     'step'
     """
     lines = _lines(history, "loss")
+    if "step" in lines and len(lines["step"].step) >= 200:
+        lines.pop("train", None)  # the running mean says it
     with style.drawing(style.WIDTH, 3.3 if title else 3.0, title) as figure:
         axes = figure.add_subplot()
         _draw(axes, lines, None)
-        if "step" in lines and len(lines["step"].step) >= 60:
-            step, value, size = _thinned(lines["step"].step, lines["step"].value, 40)
+        if "step" in lines and len(lines["step"].step) >= 200:
+            step, value, size = _thinned(lines["step"].step, lines["step"].value, 100)
             axes.plot(step, value, color=style.TRAIN, label=f"train, mean of {size} steps", zorder=2.5)
         axes.set_xlabel("step")
         axes.set_ylabel("loss (nats per image)")
@@ -82,18 +88,16 @@ def _draw(axes: Axes, lines: Mapping[str, Line], ends: tuple[Array, Array] | Non
         step, value, size = _thinned(lines["step"].step, lines["step"].value, FAINT)
         place = step if ends is None else _epochs_of(step, ends)
         label = "train, single steps" if size == 1 else f"train, blocks of {size} steps"
-        single = {"marker": "."} if len(step) == 1 else {}
-        axes.plot(place, value, color=style.TRAIN, alpha=0.35, linewidth=0.9, label=label, zorder=1.5, **single)
-    for split, (colour, marker) in SPLITS.items():
-        if split not in lines:
-            continue
-        line = lines[split]
-        size = 4.0 if len(line.epoch) <= 25 else 2.0 if len(line.epoch) <= 100 else 0.0
-        place = line.step if ends is None else line.epoch
-        axes.plot(place, line.value, color=colour, marker=marker, markersize=size, label=split)
+        marker = "." if len(step) == 1 else ""
+        axes.plot(place, value, color=style.TRAIN, alpha=0.35, linewidth=0.9, marker=marker, label=label, zorder=1.5)
+    for split, look in SPLITS.items():
+        if split in lines:
+            line = lines[split]
+            plain = {"markersize": 0, "linewidth": 1.0} if len(line.epoch) > 25 else {}
+            axes.plot(line.step if ends is None else line.epoch, line.value, label=split, **(look | plain))
     axes.set_ylim(*_limits(lines))
     axes.grid(visible=True)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5 if ends is not None else 6, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     if ends is None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
     elif len(ends[0]) == 2:
@@ -101,11 +105,11 @@ def _draw(axes: Axes, lines: Mapping[str, Line], ends: tuple[Array, Array] | Non
 
 
 def _limits(lines: Mapping[str, Line]) -> tuple[float, float]:
-    """From the smallest to the largest of the epochs' values and the middle 97 % of the steps', with a margin."""
+    """From the smallest to the largest of the epochs' values and the middle 96 % of the steps', with a margin."""
     ends = [line.value for split, line in lines.items() if split != "step"]
     if "step" in lines:
-        value = lines["step"].value
-        ends.append(np.percentile(value, [0.5, 97.5]) if len(value) > 20 else value)
+        value = _thinned(lines["step"].step, lines["step"].value, FAINT)[1]
+        ends.append(np.percentile(value, [1.0, 97.0]) if len(value) > 20 else value)
     values = np.concatenate(ends)
     low, high = float(values.min()), float(values.max())
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0

@@ -6,6 +6,7 @@ Every sheet is one canvas drawn once, so that a sheet of 1,000 images is as quic
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike
 from vaelab.plots import checks, style
 from vaelab.plots.checks import Array
 
-LARGEST = 0.85
+LARGEST = 0.6
 """An image is drawn at most this wide, in inches."""
 
 
@@ -75,6 +76,7 @@ def reconstructions(
     inputs: ArrayLike,
     outputs: ArrayLike,
     scores: ArrayLike | None = None,
+    *,
     title: str = "",
     names: tuple[str, str] = ("input", "reconstruction"),
     score_name: str = "nats per image",
@@ -165,8 +167,9 @@ def _sheet(rows: Sequence[Row], column_names: Sequence[str], title: str, columns
     shape = rows[0].images.shape[1:3]
     columns = max(len(row.images) for row in rows)
     gap = max(1, round(shape[1] / 14))
-    names = [style.shortened(row.name) for row in rows]
-    margin = 0.15 + 0.075 * max(len(text) for text in [*names, *(row.below_name for row in rows)])
+    names = [_in_lines(row.name, 2 if len(rows) <= 12 else 1) for row in rows]
+    texts = "\n".join([*names, *(row.below_name for row in rows)])
+    margin = 0.15 + 0.072 * max(len(line) for line in texts.split("\n"))
     wide = columns * (shape[1] + gap) - gap
     inch = min(LARGEST / shape[1], (style.WIDTH - margin) / wide)  # of one pixel
     text = math.ceil(0.2 / inch)
@@ -189,6 +192,7 @@ def _sheet(rows: Sequence[Row], column_names: Sequence[str], title: str, columns
         axes.set_xlabel(columns_name)
         _name_rows(axes, rows, names, [top + (shape[0] - 1) / 2 for top in tops], (shape[0], inch))
         _write_below(axes, rows, [top + shape[0] + 0.45 * text for top in tops], shape[1] + gap, shape[1])
+        style.trim(figure)
     return figure
 
 
@@ -226,12 +230,23 @@ def _write_below(axes: Axes, rows: Sequence[Row], places: Sequence[float], step:
 
 
 def show(axes: Axes, canvas: Array, extent: tuple[float, float, float, float] | None = None) -> None:
-    """Draw ``canvas`` (h, w, 1 or 3) pixel by pixel, black 0 and white 1, without frame and tick marks."""
+    """Draw ``canvas`` (h, w, 1 or 3), black 0 and white 1, without frame and tick marks.
+
+    Pixel by pixel, but smoothed where a canvas has too many pixels for the page: leaving some out would break strokes.
+    """
     flat = canvas[..., 0] if canvas.shape[-1] == 1 else canvas
-    axes.imshow(flat, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
+    interpolation = "nearest" if max(canvas.shape) <= style.WIDTH * 150 / 2 else "antialiased"
+    axes.imshow(flat, cmap="gray", vmin=0, vmax=1, interpolation=interpolation, extent=extent)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.xaxis.set_label_position("top")
+
+
+def _in_lines(name: str, lines: int) -> str:
+    """A row's name in one line, or in two where it is long; cut where even these do not hold it."""
+    if lines == 1 or len(name) <= 16:
+        return style.shortened(name)
+    return "\n".join(style.shortened(line) for line in textwrap.wrap(style.shortened(name, 34), 17)[:2])
 
 
 def _fitting(width: float, texts: Sequence[str]) -> float:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,6 +23,9 @@ from vaelab.plots.images import show
 
 POINTS = 10_000
 """A scatter draws at most this many points, chosen evenly over their order."""
+
+NAMED = 30
+"""With more classes than this, names are in the legend only."""
 
 
 def latent_grid(
@@ -50,16 +54,17 @@ def latent_grid(
     canvas = cells[::-1].transpose(0, 2, 1, 3, 4).reshape(rows * high, columns * wide, channels)
     width, height = _grid_size(columns * wide, rows * high)
     note = ", in steps of equal prior probability" if scale == "quantile" else ""
-    with style.drawing(width + 0.6, height + (0.8 if title else 0.5), title) as figure:
+    with style.drawing(width + 0.6, height + (0.68 if title else 0.45), title) as figure:
         axes = figure.add_subplot()
         show(axes, canvas, (-0.5, columns - 0.5, -0.5, (rows - 1) + 0.5))
         axes.set_aspect(rows * high / (columns * wide) * columns / rows)
         axes.tick_params(length=3, labeltop=False, labelbottom=True)
         axes.xaxis.set_label_position("bottom")
         axes.set_xticks(*_ticks(across, round(width / 0.42)))
-        axes.set_yticks(*_ticks(upward, round(height / 0.3)))
+        axes.set_yticks(*_ticks(upward, round(height / 0.42)))
         axes.set_xlabel("latent z₁" + note)
         axes.set_ylabel("latent z₂" + note)
+        style.trim(figure)
     return figure
 
 
@@ -86,8 +91,12 @@ def _ticks(values: Array, most: int) -> tuple[list[int], list[str]]:
     """Positions of at most ``most`` of the values, evenly chosen, with both ends where that is possible, and labels."""
     last = len(values) - 1
     fewest = max(1, -(-last // max(1, most - 1)))
-    step = next((size for size in range(fewest, 2 * fewest + 1) if last % size == 0), fewest)
-    kept = list(range((last % step) // 2, last + 1, step))
+    step = next((size for size in range(fewest, 2 * fewest + 1) if last % size == 0), 0)
+    if step:
+        kept = list(range(0, last + 1, step))
+    else:  # unequal steps, the same from both ends
+        half = [round(i * last / (last // fewest)) for i in range((last // fewest) // 2 + 1)]
+        kept = sorted({*half, *(last - i for i in half)})
     for decimals in range(3):
         if np.allclose(values[kept], values[kept].round(decimals), rtol=0, atol=1e-6):
             break
@@ -104,6 +113,7 @@ def latent_scatter(
     z: ArrayLike,
     labels: ArrayLike | None = None,
     class_names: Sequence[object] = (),
+    *,
     title: str = "",
     legend: Literal["outside", "colorbar"] = "outside",
     prior_circles: bool = True,
@@ -140,7 +150,7 @@ def latent_scatter(
         axes.margins(0.03)
         axes.grid(visible=True)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(nbins=7))
+            axis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
         axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
         axes.set_title(_count(len(points), len(kept), prior_circles), fontsize=style.FONT - 1, color="#555555")
     return figure
@@ -168,14 +178,14 @@ def _size(count: int) -> float:
 
 
 def _by_class(axes: Axes, z: Array, labels: NDArray[np.int64], names: Sequence[str]) -> None:
-    """Points in a mixed order, so that no class hides another: in twenty layers, each with some of every class."""
-    size = _size(len(z))
-    for part in range(20):
+    """Points in layers, each with some of every class, so that no class hides another."""
+    look: dict[str, Any] = {"s": _size(len(z)), "linewidths": 0, "alpha": 0.75, "rasterized": True, "zorder": 2}
+    layers = int(np.clip(80 // len(names), 1, 8))
+    for part in range(layers):
         for i in range(len(names)):
-            here = np.flatnonzero(labels == i)[part::20]
+            here = z[np.flatnonzero(labels == i)[part::layers]]
             if len(here):
-                look = {"color": style.colour(i), "marker": style.marker(i), "s": size, "linewidths": 0}
-                axes.scatter(z[here, 0], z[here, 1], alpha=0.75, rasterized=True, zorder=2, **look)
+                axes.scatter(here[:, 0], here[:, 1], color=style.colour(i), marker=style.marker(i), **look)
 
 
 def _by_density(figure: Figure, axes: Axes, z: Array, kept: NDArray[np.int64]) -> None:
@@ -187,8 +197,9 @@ def _by_density(figure: Figure, axes: Axes, z: Array, kept: NDArray[np.int64]) -
     value = density[row, column]
     order = np.argsort(value, kind="stable")
     points = z[kept][order]
+    shades = ListedColormap(colormaps["viridis"](np.linspace(0.85, 0, 256)))  # its yellow is too pale on white
     drawn = axes.scatter(
-        points[:, 0], points[:, 1], c=value[order], s=_size(len(kept)), cmap="viridis_r", linewidths=0, rasterized=True
+        points[:, 0], points[:, 1], c=value[order], s=_size(len(kept)), cmap=shades, linewidths=0, rasterized=True
     )
     figure.colorbar(drawn, ax=axes, label="images per unit of latent area", fraction=0.04, pad=0.02)
 
@@ -200,15 +211,41 @@ def _prior(axes: Axes) -> None:
 
 
 def _write_names(axes: Axes, z: Array, labels: NDArray[np.int64], names: Sequence[str]) -> None:
-    """Each class at the median of its points, black on a white rim."""
-    size = style.FONT + 1.5 if len(names) <= 12 else style.FONT - 1
-    for i, name in enumerate(names):
-        here = z[labels == i]
-        if len(here):
-            x, y = np.median(here, axis=0)
-            rim = [withStroke(linewidth=2.5, foreground="white")]
-            text = axes.text(x, y, name, ha="center", va="center", fontsize=size, fontweight="bold", zorder=4)
-            text.set_path_effects(rim)
+    """Each class at the median of its points, on a white rim; names that overlap move apart, a little."""
+    present = [i for i in np.unique(labels) if len(names) <= NAMED]
+    if not present:
+        return
+    size = style.FONT + 1.5 if len(names) <= 12 else style.FONT
+    inch = max(axes.dataLim.width / 4.9, axes.dataLim.height / 4.2)  # in latent units, about
+    boxes = np.array([(0.011 * size * len(names[i]), 0.0175 * size) for i in present]) * inch
+    medians = np.array([np.median(z[labels == i], axis=0) for i in present])
+    places = _apart(medians, boxes)
+    if np.abs(places - medians).max() > 0.35 * inch:  # a name far from its class would mislead; the legend has it
+        return
+    rim: list[AbstractPathEffect] = [withStroke(linewidth=2.5, foreground="white")]
+    for i, (x, y) in zip(present, places, strict=True):
+        text = axes.text(x, y, names[i], ha="center", va="center", fontsize=size, fontweight="bold", zorder=4)
+        text.set_path_effects(rim)
+
+
+def _apart(centres: Array, boxes: Array) -> Array:
+    """``centres`` (k, 2) of boxes (k, 2) moved, each pair along its smaller overlap, until none overlap much."""
+    places = centres.copy()
+    pairs = [(i, j) for i in range(len(places)) for j in range(i)]
+    for _ in range(50):
+        moved = False
+        for i, j in pairs:
+            between = places[i] - places[j]
+            overlap = (boxes[i] + boxes[j]) / 2 - np.abs(between)
+            if (overlap > 0.02 * boxes[i]).all():
+                axis = int(np.argmin(overlap))
+                step = overlap[axis] / 2 * (1 if between[axis] >= 0 else -1)
+                places[i, axis] += step
+                places[j, axis] -= step
+                moved = True
+        if not moved:
+            break
+    return places
 
 
 def _class_legend(figure: Figure, axes: Axes, labels: NDArray[np.int64], names: Sequence[str]) -> None:
@@ -245,7 +282,7 @@ def kl_per_dimension(
     Raises `ValueError` for another shape, NaN, or a negative threshold.
 
     >>> kl_per_dimension([1.5, 0.001]).axes[0].get_title()
-    '1 of 2 dimensions active (KL > 0.01 nats), 1.50 nats in all'
+    '1 of 2 active (KL > 0.01 nats) · in all 1.50 nats'
     """
     values = checks.numbers("kl", kl, ("latent",))
     if not active_threshold >= 0:
@@ -266,8 +303,9 @@ def kl_per_dimension(
         axes.set_xlabel("latent dimension, largest first" if sort else "latent dimension")
         axes.set_ylabel("KL (nats per image)")
         axes.grid(visible=True, axis="y")
-        found = f"{active.sum()} of {len(values)} dimensions active (KL > {active_threshold:g} nats)"
-        found += f", {values.sum():.2f} nats in all"
+        found = (
+            f"{active.sum()} of {len(values)} active (KL > {active_threshold:g} nats) · in all {values.sum():.2f} nats"
+        )
         axes.set_title(style.wrapped(found, width, style.FONT - 0.5), fontsize=style.FONT - 0.5)
         _active_legend(figure, active)
     return figure

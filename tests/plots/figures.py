@@ -1,0 +1,60 @@
+"""Every plotting function once, with small realistic arguments: the rows of the contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from vaelab import plots
+
+
+def history(epochs: int = 2, per_epoch: int = 30, more_steps: int = 0) -> dict[str, list[Any]]:
+    generator = np.random.default_rng(0)
+    rows: list[tuple[Any, ...]] = []
+
+    def add(step: int, epoch: int, split: str) -> None:
+        reconstruction = 150 + 100 * np.exp(-step / per_epoch) + generator.normal()
+        kl = 6 - 6 * np.exp(-step / per_epoch)
+        rows.append((step, epoch, split, reconstruction + kl, reconstruction + kl, reconstruction, kl))
+
+    for epoch in range(1, epochs + 1):
+        for step in range((epoch - 1) * per_epoch + 1, epoch * per_epoch + 1):
+            add(step, epoch, "step")
+        add(epoch * per_epoch, epoch, "train")
+        add(epoch * per_epoch, epoch, "test")
+    for step in range(epochs * per_epoch + 1, epochs * per_epoch + more_steps + 1):
+        add(step, epochs + 1, "step")
+    names = ("step", "epoch", "split", "loss", "negative_elbo", "reconstruction", "kl")
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def images(*lead: int, channels: int = 1) -> np.ndarray:
+    return np.random.default_rng(1).random((*lead, channels, 8, 8))
+
+
+def points(count: int = 60, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.arange(count) % classes
+    return np.random.default_rng(2).normal(size=(count, 2)) * 0.2 + labels[:, None], labels
+
+
+Z, LABELS = points()
+GRID = np.linspace(-2, 2, 5)
+
+FIGURES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
+    "training_curves": (plots.training_curves, (history(),), {}),
+    "loss_curve": (plots.loss_curve, (history(),), {}),
+    "image_grid": (plots.image_grid, (images(5),), {"columns": 3, "row_labels": ["a", "b"]}),
+    "image_grid rgb": (plots.image_grid, (images(5, channels=3),), {}),
+    "reconstructions": (plots.reconstructions, (images(12), images(12), np.arange(12.0)), {}),
+    "samples": (plots.samples, (images(9),), {}),
+    "samples_per_class": (plots.samples_per_class, (images(2, 3), ["cat", "dog"]), {}),
+    "class_epoch_sheet": (plots.class_epoch_sheet, (images(4, 2), ["cat", "dog"]), {}),
+    "interpolation": (plots.interpolation, (images(2, 5), ["3 → 5", "1 → 7"]), {}),
+    "latent_grid": (plots.latent_grid, (images(5, 5), GRID, GRID), {}),
+    "latent_scatter": (plots.latent_scatter, (Z, LABELS), {}),
+    "latent_scatter bar": (plots.latent_scatter, (Z, LABELS), {"legend": "colorbar"}),
+    "latent_scatter density": (plots.latent_scatter, (Z,), {}),
+    "kl_per_dimension": (plots.kl_per_dimension, (np.array([2.0, 1.0, 0.001]),), {}),
+}
