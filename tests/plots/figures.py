@@ -48,6 +48,7 @@ FIGURES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] =
     "image_grid": (plots.image_grid, (images(5),), {"columns": 3, "row_labels": ["a", "b"]}),
     "image_grid rgb": (plots.image_grid, (images(5, channels=3),), {}),
     "reconstructions": (plots.reconstructions, (images(12), images(12), np.arange(12.0)), {}),
+    "reconstructions in blocks": (plots.reconstructions, (images(24), images(24)), {"names": ("in", "a long name")}),
     "samples": (plots.samples, (images(9),), {}),
     "samples_per_class": (plots.samples_per_class, (images(2, 3), ["cat", "dog"]), {}),
     "class_epoch_sheet": (plots.class_epoch_sheet, (images(4, 2), ["cat", "dog"]), {}),

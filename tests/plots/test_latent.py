@@ -102,7 +102,7 @@ def test_names_of_classes_on_one_spot_are_left_to_the_legend() -> None:
     assert len(figure.legends[0].get_texts()) == 10
 
 
-@pytest.mark.parametrize("classes", [1, 30, 100])
+@pytest.mark.parametrize("classes", [1, 100])
 def test_any_number_of_classes(classes: int) -> None:
     z, labels = points(200, classes)
     legend = plots.latent_scatter(z, labels).legends[0]
@@ -121,7 +121,7 @@ def test_kl_tells_active_from_unused() -> None:
     assert axes.get_ylabel() == "KL (nats per image)"
 
 
-@pytest.mark.parametrize("kl", [np.zeros(3), np.ones(1), -np.ones(2) * 1e-3, np.linspace(0, 1, 1000)])
+@pytest.mark.parametrize("kl", [np.zeros(3), np.ones(1), -np.ones(2) * 1e-3, np.linspace(0, 1, 200)])
 def test_kl_of_any_kind(kl: np.ndarray) -> None:
     assert len(plots.kl_per_dimension(kl).axes[0].get_xticks()) <= 24
 

@@ -146,14 +146,19 @@ def latent_scatter(
             _by_class(axes, points[kept], number[kept], names)
             _write_names(axes, points, number, names)
             (_colour_bar if legend == "colorbar" else _class_legend)(figure, axes, number, names)
-        axes.set_aspect("equal", adjustable="datalim")
-        axes.margins(0.03)
-        axes.grid(visible=True)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
-        axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
+        _finish_plane(axes, axis_names)
         axes.set_title(_count(len(points), len(kept), prior_circles), fontsize=style.FONT - 1, color="#555555")
     return figure
+
+
+def _finish_plane(axes: Axes, names: tuple[str, str]) -> None:
+    """One unit is equally long along both axes."""
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.03)
+    axes.grid(visible=True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    axes.set(xlabel=names[0], ylabel=names[1])
 
 
 def _class_names(labels: NDArray[np.int64] | None, class_names: Sequence[object]) -> list[str]:

@@ -111,6 +111,7 @@ def trim(figure: Figure) -> None:
     figure.draw_without_rendering()
     box = figure.get_tightbbox()
     figure.set_size_inches(box.width + 0.1, box.height + 0.1)
+    figure.draw_without_rendering()  # the layout needs a second pass to come to rest
 
 
 def wrapped(text: str, width: float, size: float = FONT + 1.5) -> str:
