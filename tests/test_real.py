@@ -53,7 +53,9 @@ def test_every_seed_meets_the_sheet(preset: str, tmp_path: Path, capsys: pytest.
         for seed, metrics in zip(SEEDS, results, strict=True):
             entry = metrics["negative_elbo"]
             parts = ", ".join(f"{name} {metrics[name]['value']:.2f}" for name in ("reconstruction", "kl"))
-            print(f"  seed {seed}: {entry['value']:.2f} ± {entry['standard_error']:.2f} ({parts}; {entry['value'] / 32:.3f})")
-        print(f"  mean {statistics.mean(values):.2f}, spread {statistics.stdev(values):.2f} (standard deviation over seeds)")
+            value, error = entry["value"], entry["standard_error"]
+            print(f"  seed {seed}: {value:.2f} ± {error:.2f} ({parts}; {value / 32:.3f})")
+        mean, spread = statistics.mean(values), statistics.stdev(values)
+        print(f"  mean {mean:.2f}, standard deviation over seeds {spread:.2f}")
     assert all(metrics["negative_elbo"]["n"] == 10_000 for metrics in results)
     assert max(values) <= LIMITS[preset]

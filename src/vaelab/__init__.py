@@ -21,17 +21,36 @@ if TYPE_CHECKING:
     from vaelab import presets
     from vaelab.building import build_model, build_objective
     from vaelab.config import RunConfig
+    from vaelab.data import load
     from vaelab.errors import VaelabError
+    from vaelab.training import fit
+    from vaelab.workflows import Run, resume, train
 
 _WHERE = {
+    "Run": "vaelab.workflows",
     "RunConfig": "vaelab.config",
     "VaelabError": "vaelab.errors",
     "build_model": "vaelab.building",
     "build_objective": "vaelab.building",
+    "fit": "vaelab.training",
+    "load": "vaelab.data",
+    "resume": "vaelab.workflows",
+    "train": "vaelab.workflows",
 }
 _MODULES = ("presets",)
 
-__all__ = ["RunConfig", "VaelabError", "build_model", "build_objective", "presets"]
+__all__ = [
+    "Run",
+    "RunConfig",
+    "VaelabError",
+    "build_model",
+    "build_objective",
+    "fit",
+    "load",
+    "presets",
+    "resume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
+import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +18,7 @@ from vaelab import plots
 from vaelab.files import write_atomic
 from vaelab.pictures import per_class_samples
 from vaelab.randomness import generator
+from vaelab.runfolder import RunFolder
 from vaelab.training import Callback, Row, Training
 from vaelab.vae import VAE
 
@@ -22,20 +26,54 @@ SAMPLES = 10  # of an unconditional model, after each epoch
 
 
 class CurvesCallback(Callback):
-    """Redraws ``figures/curves.png`` after each epoch, so that it can be watched while training goes on (C5)."""
+    """Redraws ``figures/curves.png`` after an epoch, so that it can be watched while training goes on (C5).
+
+    Drawing takes up to a tenth of the time: where epochs are short, not each of them is followed by it. At the end the
+    curves are drawn in any case.
+    """
+
+    SHARE = 0.1
+
+    def __init__(self) -> None:
+        self.next = 0.0
 
     def on_epoch(self, training: Training, rows: list[Row]) -> None:
         """See `Callback`."""
-        if training.folder is not None:
-            figure = plots.training_curves(training.folder.history(), title=training.folder.path.name)
-            plots.save(figure, training.folder.figures / "curves.png")
+        if time.monotonic() >= self.next:
+            self._draw(training)
+
+    def on_end(self, training: Training) -> None:
+        """See `Callback`."""
+        self._draw(training)
+
+    def _draw(self, training: Training) -> None:
+        if training.folder is None:
+            return
+        start = time.monotonic()
+        figure = plots.training_curves(training.folder.history(), title=training.folder.path.name)
+        plots.save(figure, training.folder.figures / "curves.png")
+        end = time.monotonic()
+        self.next = end + (end - start) * (1 / self.SHARE - 1)
 
 
 class SamplesCallback(Callback):
     """Saves one sample of each class (or a few samples) after each epoch, from the same draws of z (B3)."""
 
+    def on_start(self, training: Training) -> None:
+        """An earlier run's samples go; what a kill between an epoch's checkpoint and its samples left out is made."""
+        folder, progress = training.folder, training.progress
+        if folder is None:
+            return
+        if not progress.step:
+            shutil.rmtree(self._path(folder, training).parent, ignore_errors=True)
+        if progress.epoch and not progress.batch and not self._path(folder, training).exists():
+            self._save(training)
+
     def on_epoch(self, training: Training, rows: list[Row]) -> None:
         """See `Callback`."""
+        self._save(training)
+
+    def _save(self, training: Training) -> None:
         model = training.model
         if training.folder is None or not isinstance(model, VAE):
             return
@@ -50,8 +88,11 @@ class SamplesCallback(Callback):
         levels = (images.clamp(0, 1) * 255).round().byte().cpu().numpy()
         buffer = io.BytesIO()
         np.save(buffer, levels, allow_pickle=False)
-        path = training.folder.samples / f"epoch-{training.progress.epoch:04d}.npy"
-        write_atomic(path, buffer.getvalue())
+        write_atomic(self._path(training.folder, training), buffer.getvalue())
+
+    @staticmethod
+    def _path(folder: RunFolder, training: Training) -> Path:
+        return folder.path / "samples" / f"epoch-{training.progress.epoch:04d}.npy"
 
 
 class _Speed(ProgressColumn):
@@ -64,13 +105,13 @@ class _Speed(ProgressColumn):
 
 
 class ProgressCallback(Callback):
-    """A live line on standard error: epoch, losses, speed, time left; one line is left for each epoch."""
+    """A live line on standard error: epoch, losses, speed, time left; with ``lines``, one is left for each epoch."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, *, lines: bool = True) -> None:
+        self.console, self.lines = console, lines
         self.progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[losses]}"),
             _Speed(),
             TimeRemainingColumn(),
@@ -81,8 +122,7 @@ class ProgressCallback(Callback):
         self.task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        self.progress.start()
-        return self
+        return self  # the line starts with the training: before it, reading the data may show one of its own
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -92,8 +132,14 @@ class ProgressCallback(Callback):
     def on_start(self, training: Training) -> None:
         """See `Callback`."""
         done = training.progress.step
+        if training.finished:
+            self._print(f"nothing left to do: this run is finished, after {training.progress.epoch} epochs")
+            return
         if done:
-            self.console.print(f"resuming at step {done} of {training.steps}", highlight=False)
+            self._print(f"resuming at step {done} of {training.steps}")
+        if self.lines:
+            what = "reconstruction" if training.model.kind == "autoencoder" else "−ELBO = reconstruction + KL"
+            self._print(f"{what}, in nats per image")
         self.task = self.progress.add_task(
             self._epoch(training),
             total=training.steps,
@@ -101,6 +147,7 @@ class ProgressCallback(Callback):
             losses="",
             batch_size=training.config.batch_size,
         )
+        self.progress.start()
 
     def on_steps(self, training: Training, row: Row) -> None:
         """See `Callback`."""
@@ -109,11 +156,13 @@ class ProgressCallback(Callback):
     def on_epoch(self, training: Training, rows: list[Row]) -> None:
         """See `Callback`."""
         self._update(training, "")
-        epoch = training.progress.epoch
-        texts = [f"{row['split']} {losses_text(row)}" for row in rows]
-        self.console.print(
-            f"epoch {epoch:>3}/{training.config.epochs}  " + "   ".join(texts), highlight=False, soft_wrap=True
-        )
+        if self.lines:
+            total = str(training.config.epochs)
+            texts = [f"{row['split']} {losses_text(row)}" for row in rows]
+            self._print(f"epoch {training.progress.epoch:>{len(total)}}/{total}  " + "  ".join(texts))
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _update(self, training: Training, losses: str) -> None:
         if self.task is not None:
@@ -127,8 +176,11 @@ class ProgressCallback(Callback):
 
 
 def losses_text(row: Row) -> str:
-    """−ELBO and its parts, in nats per image."""
-    parts = f"reconstruction {row['reconstruction']:.2f}"
+    """−ELBO and its parts, in nats per image.
+
+    >>> losses_text({"negative_elbo": 155.9, "reconstruction": 150.0, "kl": 5.9})
+    '155.90 = 150.00 + 5.90'
+    """
     if row["negative_elbo"] is None:
-        return parts
-    return f"−ELBO {row['negative_elbo']:.2f} ({parts}, KL {row['kl']:.2f})"
+        return f"{row['reconstruction']:.2f}"
+    return f"{row['negative_elbo']:.2f} = {row['reconstruction']:.2f} + {row['kl']:.2f}"

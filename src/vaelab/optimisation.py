@@ -32,8 +32,8 @@ def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
 
 def make_optimizer(model: Model, config: TrainingConfig) -> torch.optim.Optimizer:
     """Adam or AdamW, fused: one kernel for all parameters. Kingma & Ba 2014, arXiv:1412.6980."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    return kind(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    return kinds[config.optimizer](model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 class WeightAverage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -175,7 +175,7 @@ def latent_grid(run: Run, options: PictureOptions) -> Figure:
         of_class = f", class {run.class_names[label]}"
     images = decode_grid(run, axis, label)
     title = f"{run.title()}: decoded latent plane{of_class}"
-    scale = "quantile" if options.scale == "quantile" else "uniform"
+    scale: Literal["uniform", "quantile"] = "quantile" if options.scale == "quantile" else "uniform"
     return plots.latent_grid(images, axis, axis, title=title, scale=scale)
 
 
@@ -185,7 +185,8 @@ def _axis(options: PictureOptions) -> np.ndarray:
     if options.scale != "quantile":
         raise UsageError(f"unknown scale {options.scale!r}; {nearest(options.scale, ('uniform', 'quantile'))}")
     middle = (torch.arange(options.cells, dtype=torch.float64) + 0.5) / options.cells
-    return torch.special.ndtri(middle).numpy()
+    quantiles: np.ndarray = torch.special.ndtri(middle).numpy()
+    return quantiles
 
 
 def decode_grid(run: Run, axis: np.ndarray, label: int | None) -> np.ndarray:
@@ -300,7 +301,7 @@ def _chosen(data: ImageData, options: PictureOptions) -> ImageData:
         return data.take(order[: options.count])
     # The first of each class, then the second of each, …
     turn = torch.empty(len(order), dtype=torch.long)
-    for label in labels.unique():
+    for label in range(int(labels.max()) + 1):
         members = labels == label
         turn[members] = torch.arange(int(members.sum()))
     ranked = torch.argsort(turn * (int(labels.max()) + 1) + labels)

@@ -192,10 +192,10 @@ class Training:
         return row
 
     def row(self, split: str, terms: Sequence[float], step: int, beta: float, rate: float) -> Row:
-        """One line of the history; −ELBO is left empty where the model has no bound."""
+        """One line of the history; −ELBO and KL are left empty where the model has none."""
         named: Row = dict(zip(TERMS, terms, strict=True))
         if self.model.kind == "autoencoder":
-            named["negative_elbo"] = None
+            named["negative_elbo"] = named["kl"] = None
         epoch = (step - 1) // self.steps_per_epoch + 1
         return {"step": step, "epoch": epoch, "split": split, **named, "beta": beta, "lr": rate}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,7 @@ from vaelab.preflight import check_batch, check_fit
 from vaelab.randomness import generator
 from vaelab.runfolder import History, RunFolder
 from vaelab.specs import Spec
-from vaelab.training import Callback, choose_device, fit
+from vaelab.training import TERMS, Callback, choose_device, fit
 from vaelab.vae import VAE
 
 
@@ -138,6 +139,22 @@ class Run:
         """Column → values of ``history.csv``."""
         return self.folder.history()
 
+    def final_losses(self) -> dict[str, dict[str, Any]]:
+        """Split → epoch, step, loss, negative_elbo, reconstruction, kl of the history: the last epoch's.
+
+        Of the validation images, those of the best epoch, whose weights are kept. None where the model has no bound.
+        """
+        history, found = self.history(), {}
+        for split in ("train", "validation", "test"):
+            rows = history.where(split=split)
+            if not rows["step"]:
+                continue
+            losses = [float(value) for value in rows["loss"]]
+            row = losses.index(min(losses)) if split == "validation" else -1
+            values = {name: rows[name][row] for name in ("epoch", "step", *TERMS)}
+            found[split] = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        return found
+
     def epoch_samples(self) -> dict[int, np.ndarray]:
         """Epoch → uint8 images saved after it."""
         found = {}
@@ -203,11 +220,14 @@ class Run:
         """A figure of the run, for instance ``run.figure("latent-grid", cells=31)``; see `PictureOptions`."""
         return draw_picture(self, kind, PictureOptions(**options))
 
-    def plot(self, kind: str = "all", **options: Any) -> list[Path]:
-        """Draw a figure (``all``: every one that fits the model) into ``figures/``; the files' paths."""
+    def plot(self, kind: str = "all", out: Path | None = None, **options: Any) -> list[Path]:
+        """Draw a figure (``all``: every one that fits the model) into ``figures/``; the files' paths.
+
+        ``out``: the file of a single figure, elsewhere.
+        """
         written = []
         for one in fitting_kinds(self) if kind == "all" else [kind]:
-            written.append(self.folder.figures / f"{one}.png")
+            written.append(out or self.folder.figures / f"{one}.png")
             plots.save(self.figure(one, **options), written[-1])
         return written
 
@@ -298,7 +318,9 @@ def resume(
     with folder.lock():
         if config != run.config:
             folder.replace_config(_document(config, splits))
-        _fit(network, splits, config, folder, resume=True, callbacks=callbacks)
+        # A run killed before its first checkpoint, which comes before its first step, begins anew.
+        begun = has_checkpoint(folder.checkpoints, "last") or bool(folder.history()["step"])
+        _fit(network, splits, config, folder, resume=begun, callbacks=callbacks)
     finished = Run(folder, run.access, config.training.device)
     finished.__dict__.update(data=splits, model=network)
     return finished

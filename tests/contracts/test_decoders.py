@@ -42,9 +42,7 @@ def test_three_halvings_of_any_size_are_undone(size):
 def test_another_condition_gives_another_image(spec, network_shape, conditioned):
     decoder = DECODERS.build(spec, network_shape)
     z = torch.randn(4, network_shape.latent)
-    same = torch.equal(
-        decoder(z, conditioned(network_shape, 4)), decoder(z, conditioned(network_shape, 4, first=1))
-    )
+    same = torch.equal(decoder(z, conditioned(network_shape, 4)), decoder(z, conditioned(network_shape, 4, first=1)))
     assert same == (network_shape.classes == 0)
 
 

@@ -40,9 +40,7 @@ def test_the_defaults_take_the_smallest_image(name):
 def test_another_condition_gives_other_features(spec, network_shape, conditioned):
     encoder = ENCODERS.build(spec, network_shape)
     x = torch.rand(4, *network_shape.image)
-    same = torch.equal(
-        encoder(x, conditioned(network_shape, 4)), encoder(x, conditioned(network_shape, 4, first=1))
-    )
+    same = torch.equal(encoder(x, conditioned(network_shape, 4)), encoder(x, conditioned(network_shape, 4, first=1)))
     assert same == (network_shape.classes == 0)
 
 

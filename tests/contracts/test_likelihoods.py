@@ -112,7 +112,9 @@ def test_shapes_with_importance_samples_in_front(likelihood, channels):
     px = likelihood(outputs(likelihood, 5, 4, channels=channels, side=3))
     assert px.log_prob(torch.rand(4, channels, 3, 3).double()).shape == (5, 4)
     assert px.mean.shape == px.sample().shape == (5, 4, channels, 3, 3)
-    assert likelihood(outputs(likelihood, 4, channels=channels, side=3)).log_prob(torch.zeros(4, channels, 3, 3)).shape == (4,)
+    assert likelihood(outputs(likelihood, 4, channels=channels, side=3)).log_prob(
+        torch.zeros(4, channels, 3, 3)
+    ).shape == (4,)
 
 
 def test_log_prob_sums_over_pixels_and_channels_that_are_independent(likelihood):
@@ -149,7 +151,9 @@ def test_extreme_outputs_give_finite_densities_means_draws_and_gradients(row, li
 def test_float32_agrees_with_float64(row, likelihood, scale):
     output = outputs(likelihood, 5, side=28, scale=scale).float()
     x = likelihood(output).sample(torch.Generator().manual_seed(1))
-    in_float32, in_float64 = (likelihood(output.to(kind)).log_prob(x.to(kind)) for kind in (torch.float32, torch.float64))
+    in_float32, in_float64 = (
+        likelihood(output.to(kind)).log_prob(x.to(kind)) for kind in (torch.float32, torch.float64)
+    )
     torch.testing.assert_close(in_float32.double(), in_float64, atol=2e-3, rtol=3e-6)
 
 

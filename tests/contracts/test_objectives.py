@@ -105,5 +105,5 @@ def test_the_logged_terms_do_not_depend_on_weights_and_epoch(row):
 
 def test_a_model_of_the_other_kind_is_refused_with_the_remedy(row):
     other = next(name for name, kind in ROWS.items() if kind != ROWS[row])
-    with pytest.raises(UsageError, match="does not fit a model of kind .*; use "):
+    with pytest.raises(UsageError, match=r"does not fit a model of kind .*; use "):
         build_objective(row, build(other)[0])

@@ -5,45 +5,49 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from vaelab.building import build_model
+from vaelab.building import Model, build_model
 from vaelab.config import ModelConfig
 from vaelab.data.images import ImageData
 from vaelab.posteriors import LOG_STD_RANGE
-from vaelab.vae import VAE
 
 SHAPE = (1, 8, 8)
 PIXELS = 64
 
 
-def random_images(n: int, seed: int = 0) -> ImageData:
-    """``n`` labelled 8×8 images of noise."""
+def _images(n: int, seed: int = 0) -> ImageData:
     source = torch.Generator().manual_seed(seed)
-    images = torch.randint(256, (n, *SHAPE), dtype=torch.uint8, generator=source)
-    return ImageData("noise", images, torch.arange(n) % 3, ("a", "b", "c"))
+    pixels = torch.randint(256, (n, *SHAPE), dtype=torch.uint8, generator=source)
+    return ImageData("noise", pixels, torch.arange(n) % 3, ("a", "b", "c"))
 
 
-def small_config(**changes: object) -> ModelConfig:
+def _model(**changes: Any) -> Model:
     values = {"latent": 3, "encoder": "mlp:hidden=16/", "decoder": "mlp:hidden=16/", "image_shape": SHAPE, "classes": 3}
-    return ModelConfig(**(values | changes))  # type: ignore[arg-type]
+    return build_model(ModelConfig(**(values | changes)), seed=1)
 
 
-def small_model(**changes: object) -> VAE:
-    """An untrained VAE on 8×8 images."""
-    model = build_model(small_config(**changes), seed=1)
-    assert isinstance(model, VAE)
-    return model
+@pytest.fixture
+def images() -> Callable[..., ImageData]:
+    """n → labelled 8×8 images of noise."""
+    return _images
+
+
+@pytest.fixture
+def small_model() -> Callable[..., Model]:
+    """Changes of the configuration → an untrained model on 8×8 images."""
+    return _model
 
 
 @dataclass
 class LinearGaussian:
-    """x = W z + b + σ ε, W with orthogonal columns, so that the posterior is a diagonal normal."""
+    """x = W z + b + σ ε, W with orthogonal columns, so that the exact posterior is a diagonal normal."""
 
-    model: VAE
+    model: Model
     weight: Tensor
     bias: Tensor
     std: float
@@ -55,23 +59,13 @@ class LinearGaussian:
         return torch.distributions.MultivariateNormal(self.bias, covariance).log_prob(x)
 
 
-def _unbounded(log_std: Tensor) -> Tensor:
-    """The value that `soft_bound` maps to ``log_std``."""
-    low, high = LOG_STD_RANGE
-
-    def inverse_softplus(value: Tensor) -> Tensor:
-        return value + torch.log(-torch.expm1(-value))
-
-    return low + inverse_softplus(high - low - inverse_softplus(high - log_std))
-
-
 @pytest.fixture
 def linear_gaussian() -> Callable[..., LinearGaussian]:
+    """(shift, widen), which take the posterior away from the exact one → model and exact log p(x)."""
+
     def make(shift: float = 0.0, widen: float = 1.0, std: float = 0.5) -> LinearGaussian:
-        """``shift`` and ``widen`` take the posterior away from the exact one."""
-        model = small_model(
-            latent=2, encoder="linear", decoder="linear", likelihood=f"normal:std={std},mean=identity"
-        )
+        parts = {"encoder": "linear", "decoder": "linear", "likelihood": f"normal:std={std},mean=identity"}
+        model: Any = _model(latent=2, **parts)
         source = torch.Generator().manual_seed(3)
         basis, _ = torch.linalg.qr(torch.randn(PIXELS, 2, generator=source, dtype=torch.float64))
         weight = basis * torch.tensor([1.5, 0.7])
@@ -80,12 +74,22 @@ def linear_gaussian() -> Callable[..., LinearGaussian]:
         read = weight.T / std**2 / precision[:, None]
         log_std = -0.5 * precision.log() + math.log(widen)
         with torch.no_grad():
-            model.decoder.first.linear.weight.copy_(weight)  # type: ignore[union-attr, operator]
-            model.decoder.first.linear.bias.copy_(bias)  # type: ignore[union-attr, operator]
-            model.posterior.mean.weight.copy_(read)  # type: ignore[union-attr, operator]
-            model.posterior.mean.bias.copy_(shift - read @ bias)  # type: ignore[union-attr, operator]
-            model.posterior.spread.weight.zero_()  # type: ignore[union-attr, operator]
-            model.posterior.spread.bias.copy_(2 * _unbounded(log_std))  # type: ignore[union-attr, operator]
+            model.decoder.first.linear.weight.copy_(weight)
+            model.decoder.first.linear.bias.copy_(bias)
+            model.posterior.mean.weight.copy_(read)
+            model.posterior.mean.bias.copy_(shift - read @ bias)
+            model.posterior.spread.weight.zero_()
+            model.posterior.spread.bias.copy_(2 * _unbounded(log_std))
         return LinearGaussian(model, weight, bias, std)
 
     return make
+
+
+def _unbounded(log_std: Tensor) -> Tensor:
+    """The value that `soft_bound` maps to ``log_std``."""
+    low, high = LOG_STD_RANGE
+
+    def inverse_softplus(value: Tensor) -> Tensor:
+        return value + torch.log(-torch.expm1(-value))
+
+    return low + inverse_softplus(high - low - inverse_softplus(high - log_std))

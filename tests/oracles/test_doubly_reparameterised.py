@@ -20,7 +20,7 @@ def model_and_image(prior: str = "normal"):
         decoder="mlp:hidden=8",
         prior=prior,
         posterior="normal:head=log-std",
-        likelihood="normal:std=1,mean=identity",
+        likelihood="normal:std=2,mean=identity",
         image_shape=(1, 8, 8),
     )
     model = build_model(config, seed=3)

@@ -108,4 +108,5 @@ def test_the_doubly_reparameterised_gradient_vanishes_at_the_exact_posterior(lin
         model.zero_grad()
         IWAE(samples=4, doubly=doubly)(model, x, generator=torch.Generator().manual_seed(0)).loss.backward()
         norms[doubly] = float(model.posterior.mean.weight.grad.norm())
-    assert norms[True] < 1e-4 < 1e-2 < norms[False]
+    assert norms[True] < 1e-4
+    assert norms[False] > 1e-2

@@ -78,7 +78,7 @@ def test_refuses_nan_and_emptiness_in_one_sentence(name: str) -> None:
     draw, arguments, options = FIGURES[name]
     if isinstance(arguments[0], dict):
         column = "loss" if draw is plots.loss_curve else "kl"
-        bad = [{**arguments[0], column: [np.nan, *arguments[0][column][1:]]}, {key: [] for key in arguments[0]}]
+        bad = [{**arguments[0], column: [np.inf, *arguments[0][column][1:]]}, {key: [] for key in arguments[0]}]
     else:
         bad = [np.where(arguments[0] == arguments[0].flat[0], np.nan, arguments[0]), arguments[0][:0]]
     for value in bad:

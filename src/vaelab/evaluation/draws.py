@@ -29,7 +29,7 @@ MEMORY = 512 * 2**20
 BLOCK = 50
 """Samples of z whose noise comes from one generator. A part of the results: with another block, other draws."""
 
-_LIVE = 8  # tensors as large as the decoder's largest one that are alive at the same time, by measurement
+_LIVE = 8  # at most so many tensors as large as the decoder's largest one are alive at the same time, by measurement
 _ROWS = {"cpu": 1000}  # decoder rows at a time: the fastest measured on a CPU, whose caches larger batches overflow
 _ROWS_ACCELERATOR = 16384
 

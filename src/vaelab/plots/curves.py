@@ -38,8 +38,9 @@ def training_curves(history: Mapping[str, Sequence[Any]], title: str = "") -> Fi
 
     ``history`` maps the columns ``step``, ``epoch``, ``split`` ("step", "train", "validation", "test"),
     ``negative_elbo``, ``reconstruction`` and ``kl`` to equally long sequences, as in ``history.csv``; an empty entry
-    (None or "") is left out. Without a finished epoch the x axis shows steps. Raises `ValueError` for missing columns,
-    unequal lengths, NaN or infinite values, or nothing to draw.
+    (None, "" or NaN) is left out, and so is the panel of an empty column (an autoencoder has no bound and no KL).
+    Without a finished epoch the x axis shows steps. Raises `ValueError` for missing columns, unequal lengths, infinite
+    values, or nothing to draw.
 
     >>> rows = {"step": [1, 2, 2], "epoch": [1, 1, 1], "split": ["step", "step", "test"]}
     >>> rows |= {"negative_elbo": [500, 300, 280], "reconstruction": [490, 280, 260], "kl": [10, 20, 20]}
@@ -47,9 +48,11 @@ def training_curves(history: Mapping[str, Sequence[Any]], title: str = "") -> Fi
     ['−ELBO', 'reconstruction', 'KL']
     """
     lines = {column: _lines(history, column) for column, _ in PANELS}
-    ends = _epoch_ends(lines["negative_elbo"])
+    panels = [(column, name) for column, name in PANELS if lines[column]]
+    _check_any(bool(panels))
+    ends = _epoch_ends(lines[panels[0][0]])
     with style.drawing(style.WIDTH, 2.75 if title else 2.5, title) as figure:
-        for axes, (column, name) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        for axes, (column, name) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _draw(axes, lines[column], ends)
             axes.set_title(name)
             axes.set_xlabel("step" if ends is None else "epoch")
@@ -68,6 +71,7 @@ def loss_curve(history: Mapping[str, Sequence[Any]], title: str = "") -> Figure:
     'step'
     """
     lines = _lines(history, "loss")
+    _check_any(bool(lines))
     if "step" in lines and len(lines["step"].step) >= 200:
         lines.pop("train", None)  # the running mean says it
     with style.drawing(style.WIDTH, 3.3 if title else 3.0, title) as figure:
@@ -80,6 +84,11 @@ def loss_curve(history: Mapping[str, Sequence[Any]], title: str = "") -> Figure:
         axes.set_ylabel("loss (nats per image)")
         _legend(figure)
     return figure
+
+
+def _check_any(found: bool) -> None:
+    if not found:
+        raise ValueError(f"expected rows of the splits step, {', '.join(SPLITS)} in the history, got none with values")
 
 
 def _draw(axes: Axes, lines: Mapping[str, Line], ends: tuple[Array, Array] | None) -> None:
@@ -168,24 +177,19 @@ def _lines(history: Mapping[str, Sequence[Any]], column: str) -> dict[str, Line]
         if len(here):
             here = here[np.argsort(step[here], kind="stable")]
             lines[name] = Line(step[here], epoch[here], value[here])
-    if not lines:
-        raise ValueError(
-            f"expected rows of the splits step, {', '.join(SPLITS)} in the history, got none with {column}"
-        )
     return lines
 
 
 def _column(name: str, values: Sequence[Any]) -> Array:
-    """A column as floats; empty entries become NaN here, and NaN that comes in is refused."""
+    """A column as floats; empty entries are NaN."""
     entries = [None if entry is None or entry == "" else entry for entry in values]
     try:
-        array = np.array([0.0 if entry is None else float(entry) for entry in entries])
+        array = np.array([np.nan if entry is None else float(entry) for entry in entries])
     except (TypeError, ValueError) as error:
         raise ValueError(f"expected numbers in the history's column {name}, got {_first_word(entries)!r}") from error
-    bad = np.flatnonzero(~np.isfinite(array))
+    bad = np.flatnonzero(np.isinf(array))
     if len(bad):
         raise ValueError(f"expected finite numbers in the history's column {name}, got {array[bad[0]]} in row {bad[0]}")
-    array[[entry is None for entry in entries]] = np.nan
     return array
 
 

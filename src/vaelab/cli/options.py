@@ -1,0 +1,159 @@
+"""The options of the commands: flag, help and environment variable, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vaelab import presets
+from vaelab.cli import console
+
+DATA_SETS = ("digits", "fashion-mnist", "mnist")
+PARTS, PIXELS, LOOP = "The model", "The data", "The training"
+
+
+def complete_preset(incomplete: str) -> list[str]:
+    """Presets that begin with what has been typed."""
+    return [name for name in presets.names() if name.startswith(incomplete)]
+
+
+def complete_data(incomplete: str) -> list[str]:
+    """Data sets that begin with what has been typed."""
+    return [name for name in DATA_SETS if name.startswith(incomplete)]
+
+
+def _set_debug(value: bool) -> None:
+    console.settings.debug = console.settings.debug or value
+
+
+def setting(flag: str, panel: str, help: str, metavar: str | None = None, **more: Any) -> Any:
+    """An option that changes one key of the configuration; ``--batch-size`` is also ``$VAELAB_BATCH_SIZE``."""
+    variable = "VAELAB_" + flag.partition("/")[0].removeprefix("--").replace("-", "_").upper()
+    return typer.Option(
+        flag, help=help, metavar=metavar, envvar=variable, show_envvar=False, rich_help_panel=panel, **more
+    )
+
+
+# --- of every command ---------------------------------------------------------------------------------------------
+
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Show no progress.")]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug",
+        metavar="",
+        help="Show a traceback with an error; also VAELAB_DEBUG=1.",
+        envvar="VAELAB_DEBUG",
+        show_envvar=False,
+        callback=_set_debug,
+    ),
+]
+
+# --- where data comes from ----------------------------------------------------------------------------------------
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Look for data sets here first, then in VAELAB_DATA and the user's cache.",
+        rich_help_panel=PIXELS,
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        metavar="",
+        help="Never use the network.",
+        envvar="VAELAB_OFFLINE",
+        show_envvar=False,
+        rich_help_panel=PIXELS,
+    ),
+]
+
+# --- of a run -----------------------------------------------------------------------------------------------------
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that a training wrote.")]
+Split = Annotated[str, typer.Option("--split", metavar="SPLIT", help="train, validation or test.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of the random draws.")]
+Label = Annotated[int | None, typer.Option("--label", metavar="L", help="Only this class, counted from 0.")]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+
+# --- of a training: the data --------------------------------------------------------------------------------------
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="NAME|PATH",
+        help="mnist, fashion-mnist, digits, a .npz file or a folder of images.",
+        autocompletion=complete_data,
+        rich_help_panel=PIXELS,
+    ),
+]
+Variant = Annotated[
+    str | None, setting("--variant", PIXELS, "Pixels: grey, dynamic, static or dequantised.", "VARIANT")
+]
+Validation = Annotated[
+    float | None,
+    setting("--validation", PIXELS, "Training images held out to choose the best epoch: fraction or number.", "PART"),
+]
+Test = Annotated[
+    float | None, setting("--test", PIXELS, "Fraction for testing, of data without a test part of its own.", "PART")
+]
+ImageSize = Annotated[int | None, setting("--image-size", PIXELS, "Resize images to this many pixels a side.", "N")]
+
+# --- the model ----------------------------------------------------------------------------------------------------
+
+Latent = Annotated[int | None, setting("--latent", PARTS, "Latent dimensions.", "N")]
+Conditional = Annotated[
+    bool | None, setting("--conditional/--unconditional", PARTS, "Give the label to encoder, prior and decoder.", "")
+]
+Condition = Annotated[
+    str | None, setting("--condition", PARTS, "How a label enters the networks: concat or add.", "WAY")
+]
+Encoder = Annotated[str | None, setting("--encoder", PARTS, "conv, mlp, residual, linear: mlp:hidden=512/512", "SPEC")]
+Decoder = Annotated[str | None, setting("--decoder", PARTS, "conv, mlp, residual or linear.", "SPEC")]
+Posterior = Annotated[str | None, setting("--posterior", PARTS, "normal: normal:head=log-std", "SPEC")]
+Prior = Annotated[str | None, setting("--prior", PARTS, "normal, mixture or vamp: mixture:components=20", "SPEC")]
+Likelihood = Annotated[
+    str | None,
+    setting(
+        "--likelihood",
+        PARTS,
+        "bernoulli, continuous-bernoulli, normal or logistic: normal:std=0.1",
+        "SPEC",
+    ),
+]
+Init = Annotated[str | None, setting("--init", PARTS, "First weights: he, or torch (PyTorch's default).", "NAME")]
+
+# --- the training -------------------------------------------------------------------------------------------------
+
+Objective = Annotated[
+    str | None, setting("--objective", LOOP, "elbo, iwae or reconstruction: elbo:beta=4,warmup=1", "SPEC")
+]
+Corruption = Annotated[
+    str | None,
+    setting("--corruption", LOOP, "Of the input alone: none, gaussian, masking or salt-and-pepper.", "SPEC"),
+]
+Epochs = Annotated[int | None, setting("--epochs", LOOP, "Passes over the training images.", "N")]
+BatchSize = Annotated[int | None, setting("--batch-size", LOOP, "Images a step.", "N")]
+Optimizer = Annotated[str | None, setting("--optimizer", LOOP, "adam or adamw.", "NAME")]
+LearningRate = Annotated[float | None, setting("--lr", LOOP, "Learning rate, or the peak of one-cycle.", "RATE")]
+WeightDecay = Annotated[float | None, setting("--weight-decay", LOOP, "Weight decay.", "RATE")]
+Schedule = Annotated[str | None, setting("--schedule", LOOP, "Of the learning rate: constant or one-cycle.", "NAME")]
+Average = Annotated[float | None, setting("--average", LOOP, "Decay of the averaged weights; 0: none.", "DECAY")]
+Clip = Annotated[float | None, setting("--clip", LOOP, "Largest gradient norm; 0: no clipping.", "NORM")]
+Patience = Annotated[
+    int | None, setting("--patience", LOOP, "Stop after this many epochs without a better validation; 0: never.", "N")
+]
+Precision = Annotated[str | None, setting("--precision", LOOP, "float32 or bf16.", "NAME")]
+TrainingSeed = Annotated[int | None, setting("--seed", LOOP, "Of weights, order and draws.", "N")]
+TrainingDevice = Annotated[str | None, setting("--device", LOOP, "auto, cpu, cuda, cuda:N or mps.", "DEVICE")]
+CheckpointSteps = Annotated[
+    int | None, setting("--checkpoint-steps", LOOP, "Steps between checkpoints within an epoch.", "N")
+]
