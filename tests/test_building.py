@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from vaelab.building import build_model, he_init
+from vaelab.building import INITS, build_model, he_init
 from vaelab.config import ModelConfig
 from vaelab.errors import UsageError
 
@@ -23,7 +23,7 @@ def weights(config: ModelConfig, seed: int = 0) -> torch.Tensor:
     return torch.cat([value.flatten() for value in build_model(config, seed).state_dict().values()])
 
 
-@pytest.mark.parametrize("init", ["he", "torch"])
+@pytest.mark.parametrize("init", INITS)
 def test_weights_are_a_function_of_configuration_and_seed_alone(init):
     config = small(init=init)
     torch.manual_seed(1)
@@ -43,7 +43,7 @@ def test_building_leaves_the_generators_of_other_devices_alone(monkeypatch):
 
 
 def test_he_weights_have_the_variance_asked_for_and_biases_are_zero():
-    model = build_model(ModelConfig(conditional=True, condition="add"))
+    model = build_model(ModelConfig(conditional=True, condition="add", init="he"))
     expected = {
         "encoder.first.conv": 2 / 9,
         "encoder.convolutions.1": 2 / (32 * 9),
@@ -58,6 +58,20 @@ def test_he_weights_have_the_variance_asked_for_and_biases_are_zero():
         weight = model.get_parameter(f"{name}.weight").detach()
         assert abs(float(weight.square().mean()) / variance - 1) < 6 * (2 / weight.numel()) ** 0.5, name
     assert all(not value.any() for name, value in model.state_dict().items() if name.endswith("bias"))
+
+
+def test_he_encoder_leaves_the_decoder_to_pytorch_and_starts_labels_at_zero():
+    config = ModelConfig(conditional=True, condition="add")
+    model, pytorchs = (
+        build_model(dataclasses.replace(config, init=init)).state_dict() for init in ("he-encoder", "torch")
+    )
+    assert abs(float(model["encoder.linear.0.weight"].square().mean()) * 3136 / 2 - 1) < 0.05
+    assert abs(float(model["posterior.mean.weight"].square().mean()) * 16 - 1) < 6 * (2 / 32) ** 0.5
+    for name, value in model.items():
+        if ".condition." in name:
+            assert not value.any(), name
+        elif name.startswith("decoder."):
+            assert torch.equal(value, pytorchs[name]), name
 
 
 def second_moments(layers: list[nn.Module], x: torch.Tensor) -> list[float]:

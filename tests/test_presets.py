@@ -50,7 +50,7 @@ def test_the_sheets_presets_train_as_the_sheet_says(name):
     assert (training.batch_size, training.lr, training.epochs, training.optimizer) == (32, 1e-3, 10, "adam")
     assert (training.objective, training.schedule, training.clip) == ("elbo", "constant", 0.0)
     assert (config.data.name, config.data.variant) == ("mnist", "grey")
-    assert (config.model.latent, config.model.init, config.model.likelihood) == (2, "he", "bernoulli")
+    assert (config.model.latent, config.model.init, config.model.likelihood) == (2, "he-encoder", "bernoulli")
 
 
 @pytest.mark.parametrize("ask", [presets.get, presets.describe])

@@ -38,7 +38,7 @@ def test_a_zeroed_head_is_a_dead_dimension(small_model, images):
     assert finding.sentence == (
         "Dimension 2 of 2 is not used: its KL is 0.00 nats and the variance of its posterior means 0.0000."
     )
-    assert "--init he" in finding.remedy
+    assert "--init he-encoder" in finding.remedy
     assert "warmup" in str(finding)
 
 

@@ -20,7 +20,7 @@ UNUSED_CODE = 1e-4
 
 _WAKE = (
     "train with KL warm-up (elbo:warmup=1), free bits (elbo:free_bits=0.1) or a smaller β (elbo:beta=0.5), "
-    "from He initialisation (--init he)"
+    "from He initialisation (--init he-encoder)"
 )
 
 
@@ -94,7 +94,7 @@ def _collapse(statistics: PosteriorStatistics) -> Finding:
     largest = f"the largest variance of a dimension's means over the images is {_largest_variance(statistics):.4f}"
     if statistics.log_stds is None:
         sentence = f"The code is the same for every image: {largest}."
-        return Finding("collapse", sentence, "start from He initialisation (--init he)", numbers)
+        return Finding("collapse", sentence, "start from He initialisation (--init he-encoder)", numbers)
     kl = kl_per_dimension(statistics)
     if kl is None:
         sentence = f"The posterior is the same for every image, so the decoder ignores z: {largest}."
@@ -113,7 +113,7 @@ def _dead(statistics: PosteriorStatistics, j: int) -> Finding:
     if statistics.log_stds is None:
         largest = f"{_largest_variance(statistics):.4f}"
         sentence = f"{name}: the variance of its code over the images is {variance}, the largest {largest}."
-        return Finding("unused", sentence, "start from He initialisation (--init he)", (j + 1,))
+        return Finding("unused", sentence, "start from He initialisation (--init he-encoder)", (j + 1,))
     measured = f"the variance of its posterior means is {variance}"
     if kl is not None:
         measured = f"its KL is {float(kl[j]):.2f} nats and the variance of its posterior means {variance}"
