@@ -83,7 +83,7 @@ def test_whole_numbers_pass_as_floats():
         ("training", "weight_decay", -1.0),
         ("training", "weight_decay", float("nan")),
         ("training", "schedule", "one_cycle"),
-        ("training", "average", 1.0),
+        ("training", "average", 1.1),
         ("training", "average", -0.1),
         ("training", "clip", -1.0),
         ("training", "clip", float("inf")),

@@ -52,8 +52,8 @@ class ModelConfig:
     prior: str = "normal"
     decoder: str = "conv"
     likelihood: str = "bernoulli"
-    init: str = "he"
-    """he (variance-preserving for ReLU) or torch (PyTorch's default)."""
+    init: str = "he-encoder"
+    """he-encoder (variance-preserving in the encoder, PyTorch's default in the decoder), he (both) or torch."""
     image_shape: tuple[int, ...] = (1, 28, 28)
     """Channel, height, width. Taken from the data."""
     classes: int = 10
@@ -78,7 +78,7 @@ class TrainingConfig:
     schedule: str = "constant"
     """constant or one-cycle."""
     average: float = 0.0
-    """Decay of an exponential moving average of the weights, which is what is evaluated and kept; 0: none.
+    """Share of the steps so far that an average of the weights remembers; it is what is evaluated and kept. 0: none.
 
     The steps themselves stay those of the optimiser: averaging removes the noise that a constant rate leaves.
     """
@@ -162,7 +162,7 @@ def check(config: RunConfig) -> None:
         ("batch_size", training.batch_size, training.batch_size >= 1, "a number ≥ 1"),
         ("lr", training.lr, 0 < training.lr < math.inf, "a finite number > 0"),
         ("weight_decay", training.weight_decay, 0 <= training.weight_decay < math.inf, "a finite number ≥ 0"),
-        ("average", training.average, 0 <= training.average < 1, "a decay from 0 (none) up to, but not, 1"),
+        ("average", training.average, 0 <= training.average <= 1, "a share from 0 (none) to 1 (all steps)"),
         ("clip", training.clip, 0 <= training.clip < math.inf, "a finite number ≥ 0 (0: no clipping)"),
         ("patience", training.patience, training.patience >= 0, "a number ≥ 0 (0: never stop early)"),
         ("checkpoint_steps", training.checkpoint_steps, training.checkpoint_steps >= 1, "a number ≥ 1"),

@@ -198,9 +198,13 @@ class IWAE(Objective):
         log_w = drawn.log_weights(drawn.qz.detach() if self.doubly else None)
         bound = importance_bound(log_w)
         normalised.append(log_w.detach().softmax(0))
-        # The surrogate has the weighted sum's gradient, and is never logged.
-        surrogate = (normalised[0] * log_w).sum(0) if self.doubly else bound
-        return Terms(-surrogate.mean(), -drawn.log_px.mean(0), drawn.kl, bound.detach() if self.doubly else bound)
+        loss = -bound.mean()
+        if self.doubly:
+            # The surrogate lends its gradient only: the loss has the bound's value.
+            surrogate = -(normalised[0] * log_w).sum(0).mean()
+            bound = bound.detach()
+            loss = surrogate + (loss - surrogate).detach()
+        return Terms(loss, -drawn.log_px.mean(0), drawn.kl, bound)
 
 
 def importance_bound(log_weights: Tensor) -> Tensor:

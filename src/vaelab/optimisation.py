@@ -37,21 +37,21 @@ def make_optimizer(model: Model, config: TrainingConfig) -> torch.optim.Optimize
 
 
 class WeightAverage:
-    """An exponential moving average of a model's weights: a ← d a + (1 − d) w after each step.
+    """An average of a model's weights over about the last ``share`` of the steps done.
 
-    d is ``decay``, smaller in the first steps so that the start is soon forgotten. Polyak & Juditsky 1992.
+    After step t (from 0): a ← a + (w − a) / (1 + share · t), so the average remembers about ``share · t`` steps,
+    however long the run; ``share=1`` is the mean of all. Polyak & Juditsky 1992; Shamir & Zhang 2013, arXiv:1212.1824.
     """
 
-    def __init__(self, model: Model, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, model: Model, share: float) -> None:
+        self.share = share
         self.parameters = dict(model.named_parameters())
         self.tensors = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
 
     def update(self, step: int) -> None:
         """Take in the weights of ``step`` (from 0)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
         with torch.no_grad():
-            average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+            average = get_ema_multi_avg_fn(1 - 1 / (1 + self.share * step))  # type: ignore[no-untyped-call]
             average(list(self.tensors.values()), list(self.parameters.values()), None)
 
     @contextmanager

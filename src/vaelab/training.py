@@ -239,13 +239,14 @@ class Training:
         progress, config = self.progress, self.config
         self.flush()
         rate = learning_rate(config, progress.step - 1, self.steps)
-        beta = getattr(self.objective, "weight", lambda _: 1.0)((progress.step - 1) / self.steps_per_epoch)
+        weight: Callable[[float], float] = getattr(self.objective, "weight", lambda _: 1.0)
+        beta = weight((progress.step - 1) / self.steps_per_epoch)
         rows = [self.row("train", [total / progress.images for total in progress.sums], progress.step, beta, rate)]
         if self.held_out is not None:
             with self.weights_to_keep():
                 terms = self.evaluate(self.held_out)
             self.check_finite(progress.step, terms)
-            rows.append(self.row(self.held_out_split, terms, progress.step, beta, rate))
+            rows.append(self.row(self.held_out_split, terms, progress.step, weight(math.inf), rate))
         if self.history is not None:
             for row in rows:
                 self.history.append(row)

@@ -70,12 +70,12 @@ def test_training_to_convergence_reaches_the_exact_likelihood(digits, optimum_by
 def test_training_by_sampling_comes_close_and_never_passes_the_optimum(digits, optimum_by_eigenvalues):
     model, objective = build_model(CONFIG), ELBO(samples=2)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, 400)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, 700)
     generator = torch.Generator().manual_seed(0)
-    for _ in range(400):
+    for _ in range(700):
         optimizer.zero_grad()
         objective(model, digits, generator=generator).loss.backward()
         optimizer.step()
         schedule.step()
     reached = float(exact_elbo(model, digits).detach())
-    assert optimum_by_eigenvalues - 0.15 < reached < optimum_by_eigenvalues + 1e-3
+    assert optimum_by_eigenvalues - 0.1 < reached < optimum_by_eigenvalues + 1e-3
