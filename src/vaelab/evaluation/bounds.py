@@ -62,19 +62,19 @@ def evaluate_bounds(
     if isinstance(scorer, VAE):
         rows = rows_within(scorer, memory, max(1, batch_size))
         size = min(size, rows)
-    reconstruction, kl = [], []
+    # Whole results at once: small tensors kept from each batch would pin the freed memory between them.
+    reconstruction, kl = torch.empty(2, len(data), dtype=torch.float64)
     for batch in image_batches(scorer, data, variant, seed=seed, size=size):
+        here = slice(batch.done - len(batch.x), batch.done)
         if isinstance(scorer, Autoencoder):
-            reconstruction.append(_cpu(-scorer.decode(scorer.encode(batch.x, batch.c), batch.c).log_prob(batch.x)))
+            reconstruction[here] = -scorer.decode(scorer.encode(batch.x, batch.c), batch.c).log_prob(batch.x).cpu()
         else:
-            parts = _score(scorer, batch, samples, seed, rows)
-            reconstruction.append(parts[0])
-            kl.append(parts[1])
+            reconstruction[here], kl[here] = _score(scorer, batch, samples, seed, rows)
         if progress is not None:
             progress(batch.done)
     if isinstance(scorer, Autoencoder):
-        return ImageScores(torch.cat(reconstruction))
-    return ImageScores(torch.cat(reconstruction), torch.cat(kl), torch.cat(reconstruction) + torch.cat(kl))
+        return ImageScores(reconstruction)
+    return ImageScores(reconstruction, kl, reconstruction + kl)
 
 
 def _score(model: VAE, batch: Batch, samples: int, seed: int, rows: int) -> tuple[Tensor, Tensor]:

@@ -53,17 +53,22 @@ def posterior_statistics(
     """
     scorer = frozen_copy(model, device)
     batches = image_batches(scorer, data, variant, seed=seed, size=batch_size)
-    if isinstance(scorer, Autoencoder):
-        return PosteriorStatistics(torch.cat([scorer.encode(batch.x, batch.c).cpu() for batch in batches]))
-    means, log_stds, kl = [], [], []
+    # Whole results at once: small tensors kept from each batch would pin the freed memory between them.
+    means, log_stds = torch.empty(2, len(data), scorer.latent)
+    kl: Tensor | None = torch.empty(len(data), scorer.latent, dtype=torch.float64)
     for batch in batches:
+        here = slice(batch.done - len(batch.x), batch.done)
+        if isinstance(scorer, Autoencoder):
+            means[here] = scorer.encode(batch.x, batch.c).cpu()
+            continue
         qz = scorer.encode(batch.x, batch.c)
-        means.append(qz.mean.cpu())
-        log_stds.append(qz.log_std.cpu())
+        means[here], log_stds[here] = qz.mean.cpu(), qz.log_std.cpu()
         closed = kl_of(qz, scorer.pz(len(batch.x), batch.c))
-        if closed is not None:
-            kl.append(closed.cpu().double())
-    return PosteriorStatistics(torch.cat(means), torch.cat(log_stds), torch.cat(kl) if kl else None)
+        if closed is None or kl is None:
+            kl = None
+        else:
+            kl[here] = closed.cpu()
+    return PosteriorStatistics(means) if isinstance(scorer, Autoencoder) else PosteriorStatistics(means, log_stds, kl)
 
 
 def embed(

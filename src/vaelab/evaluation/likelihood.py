@@ -80,14 +80,16 @@ def log_likelihood(
     scorer = frozen_copy(model, device)
     rows = rows_within(scorer, memory, rows)
     size = max(1, rows // min(samples, BLOCK))
-    estimates, effective = [], []
+    # Whole results at once: small tensors kept from each batch would pin the freed memory between them.
+    estimates, effective = torch.empty(2, len(data), dtype=torch.float64)
     for batch in image_batches(scorer, data, variant, seed=seed, size=size):
         total, squares = _log_sums(scorer, batch, samples, seed, rows)
-        estimates.append(total - math.log(samples))
-        effective.append((2 * total - squares).exp().clamp(1, samples))  # rounding alone leaves the range
+        here = slice(batch.done - len(batch.x), batch.done)
+        estimates[here] = total - math.log(samples)
+        effective[here] = (2 * total - squares).exp().clamp(1, samples)  # rounding alone leaves the range
         if progress is not None:
             progress(batch.done)
-    return LikelihoodScores(torch.cat(estimates), torch.cat(effective), samples)
+    return LikelihoodScores(estimates, effective, samples)
 
 
 def _log_sums(model: VAE, batch: Batch, samples: int, seed: int, rows: int) -> tuple[Tensor, Tensor]:
