@@ -33,9 +33,14 @@ class CurvesCallback(Callback):
     """
 
     SHARE = 0.1
+    FIRST = 5.0  # seconds: a training that ends sooner draws once
 
     def __init__(self) -> None:
         self.next = 0.0
+
+    def on_start(self, training: Training) -> None:
+        """See `Callback`."""
+        self.next = time.monotonic() + self.FIRST
 
     def on_epoch(self, training: Training, rows: list[Row]) -> None:
         """See `Callback`."""
@@ -64,8 +69,11 @@ class SamplesCallback(Callback):
         folder, progress = training.folder, training.progress
         if folder is None:
             return
+        samples = self._path(folder, training).parent
         if not progress.step:
-            shutil.rmtree(self._path(folder, training).parent, ignore_errors=True)
+            shutil.rmtree(samples, ignore_errors=True)
+        for leftover in samples.glob(".epoch-*"):  # of a kill while a file was written
+            leftover.unlink(missing_ok=True)
         if progress.epoch and not progress.batch and not self._path(folder, training).exists():
             self._save(training)
 

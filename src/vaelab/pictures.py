@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +19,7 @@ from vaelab.errors import UsageError, VaelabError
 from vaelab.evaluation import embed, evaluate_bounds, posterior_statistics
 from vaelab.evaluation import kl_per_dimension as mean_kl_per_dimension
 from vaelab.randomness import generator
-from vaelab.specs import nearest
+from vaelab.specs import choice, nearest
 from vaelab.vae import VAE
 
 if TYPE_CHECKING:
@@ -45,6 +46,18 @@ class PictureOptions:
     legend: str = "outside"
     """The scatter's legend: outside or colorbar."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        choice("scale", self.scale, ("uniform", "quantile"))
+        choice("legend", self.legend, ("outside", "colorbar"))
+        for name, value, fits, expected in (
+            ("count", self.count, self.count >= 1, "a number ≥ 1"),
+            ("cells", self.cells, self.cells >= 2, "a number ≥ 2"),
+            ("range", self.extent, 0 < self.extent < math.inf, "a finite number > 0"),
+            ("steps", self.steps, self.steps >= 2, "a number ≥ 2"),
+        ):
+            if not fits:
+                raise UsageError(f"expected {expected} for {name}, got {value}")
 
 
 Picture = Callable[["Run", PictureOptions], Figure]
@@ -77,7 +90,10 @@ def draw_picture(run: Run, kind: str, options: PictureOptions | None = None) -> 
     """The figure ``kind`` of a run; `UsageError` for an unknown kind, or one that does not fit the model."""
     if kind not in _KINDS:
         raise UsageError(f"unknown figure {kind!r}; {nearest(kind, _KINDS)}")
-    return _KINDS[kind](run, options or PictureOptions())
+    options = options or PictureOptions()
+    if options.label is not None:
+        run.check_label(options.label)
+    return _KINDS[kind](run, options)
 
 
 def fitting_kinds(run: Run) -> list[str]:
@@ -166,12 +182,10 @@ def class_epochs(run: Run, options: PictureOptions) -> Figure:
 def latent_grid(run: Run, options: PictureOptions) -> Figure:
     """The decoded latent plane of a 2-D model."""
     _plane(run, "latent-grid")
-    if options.cells < 2 or options.extent <= 0:
-        raise UsageError(f"expected at least 2 cells and a range > 0, got {options.cells} and {options.extent}")
     axis = _axis(options)
     label, of_class = options.label, ""
     if run.model.classes:
-        label = run.check_label(0 if label is None else label)
+        label = label or 0
         of_class = f", class {run.class_names[label]}"
     images = decode_grid(run, axis, label)
     title = f"{run.title()}: decoded latent plane{of_class}"
@@ -182,8 +196,6 @@ def latent_grid(run: Run, options: PictureOptions) -> Figure:
 def _axis(options: PictureOptions) -> np.ndarray:
     if options.scale == "uniform":
         return np.linspace(-options.extent, options.extent, options.cells)
-    if options.scale != "quantile":
-        raise UsageError(f"unknown scale {options.scale!r}; {nearest(options.scale, ('uniform', 'quantile'))}")
     middle = (torch.arange(options.cells, dtype=torch.float64) + 0.5) / options.cells
     quantiles: np.ndarray = torch.special.ndtri(middle).numpy()
     return quantiles
@@ -208,7 +220,7 @@ def latent_scatter(run: Run, options: PictureOptions) -> Figure:
         raise UsageError(f"latent-scatter needs at least 2 latent dimensions, this model has {run.model.latent}")
     data = run.split(options.split)
     if options.label is not None and data.labels is not None:
-        data = data.take(torch.nonzero(data.labels == run.check_label(options.label)).flatten())
+        data = data.take(torch.nonzero(data.labels == options.label).flatten())
     z = embed(run.model, data, run.config.data.variant).numpy()
     names, what = ("latent z₁", "latent z₂"), "posterior means" if run.model.kind == "vae" else "codes"
     if run.model.latent > 2:

@@ -50,10 +50,10 @@ class RunFolder:
     def create(cls, path: Path, config: Mapping[str, Any], *, overwrite: bool = False) -> RunFolder:
         """Make a run folder that holds only ``config.json``.
 
-        With ``overwrite`` an earlier run in the folder is removed: ``checkpoints``, ``figures`` and ``samples`` whole, and the files
-        named above; other files stay. Raises `UsageError`
-        where the folder holds a run already, holds something else, or is a file; `CheckpointError` where ``config`` is
-        no JSON; `VaelabError` where the place cannot be written or another process trains there.
+        With ``overwrite`` an earlier run in the folder is removed: ``checkpoints``, ``figures`` and ``samples`` whole,
+        and the files named above; other files stay. Raises `UsageError` where the folder holds a run already, holds
+        something else, or is a file; `CheckpointError` where ``config`` is no JSON; `VaelabError` where the place
+        cannot be written or another process trains there.
         """
         document = _config_document(config)
         folder = cls(path)

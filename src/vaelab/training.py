@@ -103,7 +103,8 @@ class Training:
         folder: RunFolder | None,
     ) -> None:
         self.device = choose_device(config.device)
-        self.model = model.to(self.device)
+        # The layout that convolutions are fastest in, on CPUs, too; it changes nothing but the order in memory.
+        self.model = model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.variant, self.folder = config, variant, folder
         self.train = train.to(self.device)
         self.held_out = held_out.to(self.device) if held_out is not None else None

@@ -131,6 +131,8 @@ class Run:
     def check_label(self, label: int) -> int:
         """Refuse a label that the model or data does not have."""
         classes = self.model.classes or len(self.class_names)
+        if not classes:
+            raise UsageError(f"{self.config.data.name} has no labels, so none can be asked for; leave the label out")
         if not 0 <= label < classes:
             raise UsageError(f"expected a label in 0…{classes - 1}, got {label}")
         return label
@@ -152,7 +154,7 @@ class Run:
             losses = [float(value) for value in rows["loss"]]
             row = losses.index(min(losses)) if split == "validation" else -1
             values = {name: rows[name][row] for name in ("epoch", "step", *TERMS)}
-            found[split] = {name: value if math.isfinite(value) else None for name, value in values.items()}
+            found[split] = {name: value if math.isfinite(float(value)) else None for name, value in values.items()}
         return found
 
     def epoch_samples(self) -> dict[int, np.ndarray]:
