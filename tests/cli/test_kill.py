@@ -60,8 +60,8 @@ def comparable(files: dict[str, bytes]) -> dict[str, object]:
     """Without the digests in the names of a checkpoint's files, and its state as values, whose order says nothing."""
     found: dict[str, object] = {}
     for name, content in files.items():
-        if name.startswith("figures") or name in ("checkpoints/last.json", "checkpoints/best.json"):
-            continue  # the figures' titles name the folder, the manifests name files
+        if name.startswith(("figures", ".")) or name in ("checkpoints/last.json", "checkpoints/best.json"):
+            continue  # figures are titled by the folder, manifests name files, .config.json.* is what a kill left
         short = re.sub(r"-[0-9a-f]{16}\.", ".", name)
         found[short] = json.loads(content) if name.endswith(".json") else content
     return found

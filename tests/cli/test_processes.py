@@ -25,10 +25,10 @@ def whole(vaelab, digits, tmp_path_factory):
 
 
 def weights(contents, run):
-    return {
-        name.split(".", 1)[1]: content for name, content in contents(run).items() if name.startswith("checkpoints/last-")
-        and name.endswith(".safetensors")
-    } | {"history": contents(run)["history.csv"]}  # fmt: skip
+    """The tensors of the checkpoint and the history."""
+    files = contents(run)
+    tensors = [name for name in files if name.startswith("checkpoints/last-") and name.endswith(".safetensors")]
+    return {name.split(".", 1)[1]: files[name] for name in tensors} | {"history": files["history.csv"]}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

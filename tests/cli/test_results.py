@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from vaelab import presets
 from vaelab.config import RunConfig, read_toml
 from vaelab.runfolder import RunFolder
+from vaelab.workflows import Run
 
 PNG = b"\x89PNG"
 
@@ -50,8 +53,8 @@ def test_an_autoencoder_has_no_bound(vaelab, tmp_path):
     assert list(vaelab("evaluate", out, "--json").json) == ["reconstruction"]
     vaelab("sample", out).refused(2, "no prior")
     vaelab("evaluate", out, "--importance-samples", 5).refused(2, "no prior")
-    files = vaelab("plot", out, "--json").json["files"]
-    assert not any("samples" in file for file in files)
+    vaelab("plot", out, "samples").refused(2, "autoencoder")
+    assert vaelab("plot", out, "latent-scatter").code == 0
 
 
 def test_flags_beat_environment_beats_file_beats_preset(vaelab, tmp_path, monkeypatch):
@@ -129,12 +132,17 @@ def test_sample_as_figure_and_as_data(vaelab, run, conditional, tmp_path):
         assert made["labels"].tolist() == [4, 4, 4]
 
 
-def test_plot_draws_all_that_fits(vaelab, run, conditional, tmp_path):
+def test_plot_draws_all_that_fits(vaelab, run, monkeypatch):
+    monkeypatch.setattr(Run, "figure", lambda run, kind, **options: Figure(figsize=(1, 1)))
     files = vaelab("plot", run).out.split()
     names = {"curves", "loss", "reconstructions", "samples", "kl-per-dimension", "latent-grid", "latent-scatter"}
     assert {f"{run}/figures/{name}.png" for name in names} <= set(files)
+    assert all(Path(file).read_bytes().startswith(PNG) for file in files)
+
+
+def test_plot_one_figure_with_its_options(vaelab, run, conditional, tmp_path):
     one = tmp_path / "one.png"
-    words = ("--cells", 3, "--range", 1.5, "--scale", "uniform", "--label", 4, "--out", one)
+    words = ("--cells", 3, "--range", 1.5, "--scale", "quantile", "--label", 4, "--out", one)
     assert vaelab("plot", conditional, "latent-grid", *words, "--json").json == {"files": [str(one)]}
     assert one.read_bytes().startswith(PNG)
     words = ("--count", 2, "--steps", 3, "--seed", 5, "--split", "train", "--out", one)
@@ -149,6 +157,17 @@ def test_a_finished_run_is_resumed_and_stays_as_it_is(vaelab, run, contents):
     assert "this run is finished" in result.err
     after = contents(run)
     assert {name for name in before if before[name] != after[name]} <= {"figures/curves.png"}  # titled by the folder
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(vaelab, run, trained, contents):
+    for name in ("checkpoints", "samples", "figures"):
+        shutil.rmtree(run / name)
+    (run / "history.csv").unlink()
+    assert vaelab("train", "--resume", "--out", run, "-q").code == 0
+    ours, theirs = contents(run), contents(trained)
+    assert {name: ours[name] for name in theirs if "figures" not in name} == {
+        name: content for name, content in theirs.items() if "figures" not in name
+    }
 
 
 def test_a_run_made_longer_equals_one_that_was_long_from_the_start(vaelab, digits, trained, run, contents, tmp_path):
@@ -174,7 +193,7 @@ def test_data_commands(vaelab, tmp_path):
     assert vaelab("data", "fetch", "digits", "--json").json["name"] == "digits"
 
 
-def test_demo(vaelab, tmp_path):
+def test_demo(vaelab, tmp_path, monkeypatch):
     out = tmp_path / "demo"
     result = vaelab("demo", "--out", out, "--epochs", 2)
     assert result.code == 0
@@ -186,6 +205,7 @@ def test_demo(vaelab, tmp_path):
         assert str(figures / f"{kind}.png") in result.out
         assert (figures / "class-epochs.png").exists()
         assert "negative_log_likelihood" in json.loads((out / model / "metrics.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(Run, "plot", lambda run: [])
     again = vaelab("demo", "--out", out, "--epochs", 1, "--json", "--quiet")
     assert not again.err
     assert again.json["cvae"]["metrics"]["kl"]["n"] == 359

@@ -38,7 +38,8 @@ from vaelab.specs import Registry, Spec
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SITE = DOCS / "_build" / "html"
-WRITTEN = sorted(path for path in DOCS.glob("*.md") if path.name != "cli.md")  # cli.md is made from --help
+WRITTEN = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+WRITTEN.remove(DOCS / "cli.md")  # made from --help
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODULES = re.findall(r"^\.\. automodule:: (\S+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
 

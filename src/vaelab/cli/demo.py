@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,8 +54,9 @@ def demo(
     if epochs is not None or quick:
         settings["epochs"] = QUICK_EPOCHS if epochs is None else epochs
     runs, metrics = {}, {}
-    for name, preset in MODELS.items():
-        runs[name], metrics[name] = _make(out / name, preset, settings, quiet)
+    with _one_thread():
+        for name, preset in MODELS.items():
+            runs[name], metrics[name] = _make(out / name, preset, settings, quiet)
     if as_json:
         console.out_json(
             {
@@ -74,6 +77,19 @@ def _check_replaceable(folder: Path, preset: str) -> None:
     values = RunFolder.open(folder).config()
     if values.get("preset") != preset or values.get("data", {}).get("name") != "digits":
         raise UsageError(f"{folder} holds a run that is no demo's; choose another --out")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """So small a model gains nothing from more, and loses much where other programs want the processors, too."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _make(folder: Path, preset: str, settings: dict[str, int], quiet: bool) -> tuple[Run, dict[str, Metric]]:

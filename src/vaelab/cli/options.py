@@ -129,7 +129,9 @@ Likelihood = Annotated[
         "SPEC",
     ),
 ]
-Init = Annotated[str | None, setting("--init", PARTS, "First weights: he, or torch (PyTorch's default).", "NAME")]
+Init = Annotated[
+    str | None, setting("--init", PARTS, "First weights: he-encoder, he, or torch (PyTorch's default).", "NAME")
+]
 
 # --- the training -------------------------------------------------------------------------------------------------
 
@@ -146,7 +148,10 @@ Optimizer = Annotated[str | None, setting("--optimizer", LOOP, "adam or adamw.",
 LearningRate = Annotated[float | None, setting("--lr", LOOP, "Learning rate, or the peak of one-cycle.", "RATE")]
 WeightDecay = Annotated[float | None, setting("--weight-decay", LOOP, "Weight decay.", "RATE")]
 Schedule = Annotated[str | None, setting("--schedule", LOOP, "Of the learning rate: constant or one-cycle.", "NAME")]
-Average = Annotated[float | None, setting("--average", LOOP, "Decay of the averaged weights; 0: none.", "DECAY")]
+Average = Annotated[
+    float | None,
+    setting("--average", LOOP, "Share of the steps that the average of the weights remembers; 0: none.", "SHARE"),
+]
 Clip = Annotated[float | None, setting("--clip", LOOP, "Largest gradient norm; 0: no clipping.", "NORM")]
 Patience = Annotated[
     int | None, setting("--patience", LOOP, "Stop after this many epochs without a better validation; 0: never.", "N")
