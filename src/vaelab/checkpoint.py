@@ -276,9 +276,10 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tenso
     document = {
         "kind": type(optimizer).__name__,
         "parameters": [list(parameter.shape) for parameter in _parameters(optimizer)],
-        "tensors": {name: list(tensor.shape) for name, tensor in tensors.items()},
+        # Sorted: an optimizer that was restored lists them in another order, and equal states leave equal bytes.
+        "tensors": {name: list(tensors[name].shape) for name in sorted(tensors)},
         "groups": groups,
-        "state": values,
+        "state": {index: dict(sorted(values[index].items())) for index in sorted(values, key=int)},
     }
     return tensors, dict(plain(document, "the optimizer's state"))
 
