@@ -262,7 +262,7 @@ def _pair_name(both: ImageData, conditional: bool) -> str:
     if both.labels is None:
         return ""
     first, second = (both.class_names[int(label)] for label in both.labels)
-    return f"{first} → {second}" + (f", decoded as {first}" if conditional else "")
+    return f"{first} → {second}" + (f" (as {first})" if conditional else "")
 
 
 def _pairs(data: ImageData, count: int, seed: int) -> list[tuple[int, int]]:

@@ -179,7 +179,7 @@ class Training:
         """Read the losses kept on the device, check them, add them to the history; the newest row."""
         if not self.pending:
             return None
-        values = torch.stack([entry[3] for entry in self.pending]).double().cpu().tolist()
+        values = torch.stack([entry[3] for entry in self.pending]).cpu().double().tolist()
         progress, row = self.progress, None
         first = progress.step - len(self.pending) + 1
         for number, ((count, beta, rate, _), terms) in enumerate(zip(self.pending, values, strict=True), start=first):
@@ -231,7 +231,7 @@ class Training:
                 c = labels if self.model.classes else None
                 with self.autocast():
                     terms = self.objective(self.model, self.corruption(x, source), c, x, generator=source)
-                total += len(images) * batch_means(terms).double().cpu()
+                total += len(images) * batch_means(terms).cpu().double()
         self.model.train()
         return [value / len(data) for value in total.tolist()]
 
