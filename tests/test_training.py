@@ -239,7 +239,47 @@ def test_preflight_refuses_in_one_sentence(
 
 
 def test_an_unknown_device_is_refused() -> None:
-    from vaelab.training import choose_device
+    from vaelab.devices import choose_device
 
     with pytest.raises(VaelabError, match="--device cpu"):
         choose_device("cuda:99")
+
+
+def test_an_importance_weighted_run_logs_the_elbo_beside_its_loss(data: ImageData, tmp_path: Path) -> None:
+    _, folder = run(tmp_path / "run", data, dataclasses.replace(TRAINING, objective="iwae:samples=20"))
+    history = folder.history()
+    for row in range(len(history["step"])):
+        total = history["reconstruction"][row] + history["kl"][row]
+        assert history["negative_elbo"][row] == pytest.approx(total, rel=1e-5)
+    assert history.where(split="test")["loss"][-1] < history.where(split="test")["negative_elbo"][-1]
+
+
+def test_an_autoencoder_has_beta_zero_in_every_row(data: ImageData, tmp_path: Path) -> None:
+    config = dataclasses.replace(TRAINING, objective="reconstruction")
+    _, folder = run(tmp_path / "run", data, config, dataclasses.replace(MODEL, kind="autoencoder"))
+    assert set(folder.history()["beta"]) == {0.0}
+
+
+def test_weights_that_blew_up_never_replace_a_good_checkpoint(data: ImageData, tmp_path: Path) -> None:
+    config = dataclasses.replace(TRAINING, lr=1e20, checkpoint_steps=1)
+    with pytest.raises(TrainingError, match="checkpoint of step 0 is kept"):
+        run(tmp_path / "run", data, config)
+
+
+def test_a_signal_during_the_last_epoch_end_is_not_swallowed(data: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted) as stopped:
+        run(tmp_path / "run", data, callbacks=[StopAt(TRAINING.epochs, signal.SIGTERM)])
+    assert stopped.value.exit_code == 143
+    rest, _ = run(tmp_path / "run", data, resume=True)
+    assert rest.finished
+
+
+def test_large_images_are_evaluated_few_at_once(data: ImageData) -> None:
+    images = torch.zeros(8, 3, 400, 400, dtype=torch.uint8)
+    model = build_model(dataclasses.replace(MODEL, encoder="conv", decoder="conv", image_shape=(3, 400, 400)), 0)
+    training = Training(
+        model, ImageData("large", images), dataclasses.replace(TRAINING, batch_size=2), "grey", None, "test", None
+    )
+    assert training.evaluation_batch == 2
+    small = Training(build_model(MODEL, 0), data, TRAINING, "grey", None, "test", None)
+    assert small.evaluation_batch == 500

@@ -11,8 +11,10 @@ import torch
 from matplotlib.figure import Figure
 
 import vaelab
-from vaelab.errors import CheckpointError, DataError, UsageError
+from vaelab.devices import threads
+from vaelab.errors import CheckpointError, DataError, UsageError, VaelabError
 from vaelab.pictures import fitting_kinds
+from vaelab.training import Callback, Training
 from vaelab.workflows import Run, resume, train
 
 FAST = {"epochs": 2}
@@ -175,3 +177,42 @@ def test_weights_of_a_damaged_checkpoint_are_refused(cvae: Run, tmp_path: Path) 
 def test_the_public_names_are_there() -> None:
     for name in vaelab.__all__:
         assert getattr(vaelab, name) is not None
+
+
+def test_a_folder_named_like_a_data_set_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert train("digits-vae", out="run", training={"epochs": 1}).config.data.name == "digits"
+    with pytest.raises(UsageError, match="expected a data set's name"):
+        train("digits-vae", out="other", data=" ")
+
+
+@pytest.mark.parametrize("change", [{"device": "cuda:99"}, {"device": "bogus"}, {"epochs": 1}])
+def test_a_refused_resume_changes_nothing(vae: Run, change: dict[str, object]) -> None:
+    before = vae.folder.config_path.read_bytes()
+    with pytest.raises(VaelabError):
+        resume(vae.folder.path, **change)
+    assert vae.folder.config_path.read_bytes() == before
+    assert resume(vae.folder.path).config == vae.config
+
+
+def test_a_resumed_run_uses_the_threads_it_began_with(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Watch(Callback):
+        def on_start(self, training: Training) -> None:
+            seen.append(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    with threads(3):
+        train("digits-vae", out=tmp_path / "run", training={"epochs": 1})
+    resume(tmp_path / "run", callbacks=[Watch()])
+    assert seen == [3]
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("prior", ["mixture:components=3", "vamp:components=3"])
+def test_all_figures_that_fit_are_drawn_for_priors_without_a_closed_form(prior: str, tmp_path: Path) -> None:
+    run = train("digits-cvae", out=tmp_path / "run", model={"prior": prior}, training={"epochs": 1})
+    assert "kl-per-dimension" not in fitting_kinds(run)
+    assert len(run.plot(count=2, cells=2)) == len(fitting_kinds(run))

@@ -144,6 +144,12 @@ PRECISIONS = ("float32", "bf16")
 LARGEST_SEED = 2**63 - 1
 
 
+def check_device(name: str) -> None:
+    """Raise `UsageError` where ``name`` is no device's."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", name):
+        raise UsageError(f"expected device auto, cpu, cuda, cuda:N or mps, got {name!r}")
+
+
 def check(config: RunConfig) -> None:
     """Raise `UsageError` where a value is out of range or an unknown word. Parts are checked when they are built."""
     data, training = config.data, config.training
@@ -151,8 +157,7 @@ def check(config: RunConfig) -> None:
     choice("optimizer", training.optimizer, OPTIMIZERS)
     choice("schedule", training.schedule, SCHEDULES)
     choice("precision", training.precision, PRECISIONS)
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", training.device):
-        raise UsageError(f"expected device auto, cpu, cuda, cuda:N or mps, got {training.device!r}")
+    check_device(training.device)
     whole = data.validation >= 1 and data.validation % 1 == 0
     for name, value, fits, expected in (
         ("image_size", data.image_size, data.image_size is None or data.image_size >= 8, "a number ≥ 8 or nothing"),

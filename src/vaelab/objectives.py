@@ -83,6 +83,10 @@ def draw(
 class Objective:
     """``objective(model, x, c, target, epoch=…, generator=…)`` → `Terms`. ``epoch`` counts fractions, from 0."""
 
+    def weight(self, epoch: float) -> float:
+        """The weight of the KL, β, after ``epoch`` epochs."""
+        return 1.0
+
     def __call__(
         self,
         model: Any,  # a VAE, or an Autoencoder where the objective is made for it
@@ -216,6 +220,10 @@ def importance_bound(log_weights: Tensor) -> Tensor:
 @OBJECTIVES.register("reconstruction")
 class Reconstruction(Objective):
     """loss = −log p(target|z), for an `Autoencoder`. No bound; ``kl`` is 0."""
+
+    def weight(self, epoch: float) -> float:
+        """There is no KL."""
+        return 0.0
 
     def __call__(
         self,

@@ -1,4 +1,4 @@
-"""The optimiser, its learning rate over the steps, and the averaging of weights."""
+"""The optimiser, its learning rate over the steps, the averaging of weights, and what to say when it diverges."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vaelab.building import Model
+from vaelab.checkpoint import has_checkpoint, load_checkpoint
 from vaelab.config import TrainingConfig
 from vaelab.errors import CheckpointError
+from vaelab.runfolder import RunFolder
 
 
 def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
@@ -76,3 +78,19 @@ class WeightAverage:
             raise CheckpointError(f"the averaged weights in {where} do not fit the model; train again")
         for name, tensor in tensors.items():
             self.tensors[name].copy_(tensor)
+
+
+def divergence(config: TrainingConfig, folder: RunFolder | None, step: int, terms: dict[str, float]) -> str:
+    """What to say of a loss that is not finite: where, why, what to do, and what is kept."""
+    finite = {name: math.isfinite(value) for name, value in terms.items()}
+    part = "the weights are no longer finite"
+    if finite["reconstruction"] != finite["kl"]:
+        part = f"the {'KL' if finite['reconstruction'] else 'reconstruction'} term ran away"
+    kept = "no checkpoint was asked for"
+    if folder is not None and has_checkpoint(folder.checkpoints, "last"):
+        kept = f"the checkpoint of step {load_checkpoint(folder.checkpoints, 'last').state['step']} is kept"
+    clip = "" if config.clip else " or set --clip 100"
+    return (
+        f"the loss became {terms['loss']} at step {step}: {part}, most likely because the learning rate {config.lr:g} "
+        f"is too high; lower --lr{clip}; {kept}"
+    )

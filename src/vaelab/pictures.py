@@ -15,8 +15,9 @@ from torch import Tensor
 from vaelab import plots
 from vaelab.data.images import ImageData
 from vaelab.data.pixels import prepare_fixed
+from vaelab.distributions import DiagonalNormal
 from vaelab.errors import UsageError, VaelabError
-from vaelab.evaluation import embed, evaluate_bounds, posterior_statistics
+from vaelab.evaluation import embed, posterior_statistics
 from vaelab.evaluation import kl_per_dimension as mean_kl_per_dimension
 from vaelab.randomness import generator
 from vaelab.specs import choice, nearest
@@ -99,16 +100,26 @@ def draw_picture(run: Run, kind: str, options: PictureOptions | None = None) -> 
 def fitting_kinds(run: Run) -> list[str]:
     """The kinds that fit the run's model, in a sensible order to look at."""
     found = ["curves", "loss", "reconstructions"]
-    if run.model.kind == "vae":
-        found += ["samples-per-class" if run.model.classes else "samples", "kl-per-dimension"]
+    if isinstance(run.model, VAE):
+        found.append("samples-per-class" if run.model.classes else "samples")
+        if _has_kl_per_dimension(run.model):
+            found.append("kl-per-dimension")
     if run.model.latent == 2:
         found.append("latent-grid")
     if run.model.latent >= 2:
         found.append("latent-scatter")
-    found.append("interpolation")
+    if len(run.split("test")) > 1:
+        found.append("interpolation")
     if len(run.epoch_samples()) > 1:
         found.append("class-epochs")
     return found
+
+
+def _has_kl_per_dimension(model: VAE) -> bool:
+    """Whether the KL to the prior has a closed form."""
+    c = torch.zeros(1, dtype=torch.long, device=next(model.parameters()).device) if model.classes else None
+    with torch.no_grad():
+        return isinstance(model.pz(1, c), DiagonalNormal)
 
 
 @picture("curves")
@@ -125,12 +136,14 @@ def loss(run: Run, options: PictureOptions) -> Figure:
 
 @picture("reconstructions")
 def reconstructions(run: Run, options: PictureOptions) -> Figure:
-    """Images beside their reconstructions, each with its −log p(x|z)."""
+    """Images beside their reconstructions at the posterior mean, each with its −log p(x|z)."""
     data = _chosen(run.split(options.split), options)
-    x, c = _inputs(run, data)
-    scores = evaluate_bounds(run.model, data, run.config.data.variant, seed=options.seed).reconstruction
+    x, c = _inputs(run, data, options.seed)
+    with torch.no_grad():
+        px = run.model.decode(run.model.embed(x, c), c)
+        outputs, scores = px.mean.clamp(0, 1).cpu(), -px.log_prob(x).cpu()
     title = f"{run.title()}: {options.split} images and their reconstructions, with −log p(x|z)"
-    return plots.reconstructions(x.cpu(), run.model.reconstruct(x, c).cpu(), scores, title=title)
+    return plots.reconstructions(x.cpu(), outputs, scores, title=title)
 
 
 @picture("samples")
@@ -246,7 +259,7 @@ def interpolation(run: Run, options: PictureOptions) -> Figure:
     strips, names = [], []
     for first, second in pairs:
         both = data.take(torch.tensor([first, second]))
-        x, c = _inputs(run, both)
+        x, c = _inputs(run, both, options.seed)
         z = run.model.embed(x, c)
         weight = torch.linspace(0, 1, options.steps, device=z.device)[:, None]
         line = (1 - weight) * z[0] + weight * z[1]
@@ -320,7 +333,7 @@ def _chosen(data: ImageData, options: PictureOptions) -> ImageData:
     return data.take(order[ranked[: options.count]])
 
 
-def _inputs(run: Run, data: ImageData) -> tuple[Tensor, Tensor | None]:
+def _inputs(run: Run, data: ImageData, seed: int) -> tuple[Tensor, Tensor | None]:
     moved = data.to(run.device)
-    x = prepare_fixed(moved.images, run.config.data.variant, 0)
+    x = prepare_fixed(moved.images, run.config.data.variant, seed)
     return x, moved.labels if run.model.classes else None

@@ -32,9 +32,10 @@ from vaelab.data.batches import batches, epoch_order
 from vaelab.data.corruption import CORRUPTIONS
 from vaelab.data.images import ImageData
 from vaelab.data.pixels import binarise_static, prepare, prepare_fixed
+from vaelab.devices import choose_device
 from vaelab.errors import CheckpointError, Interrupted, TrainingError
 from vaelab.objectives import Objective, Terms
-from vaelab.optimisation import WeightAverage, learning_rate, make_optimizer
+from vaelab.optimisation import WeightAverage, divergence, learning_rate, make_optimizer
 from vaelab.preflight import check_batch, check_fit
 from vaelab.randomness import generator
 from vaelab.runfolder import HistoryWriter, RunFolder
@@ -77,18 +78,6 @@ class Callback:
         """After the last epoch."""
 
 
-def choose_device(name: str) -> torch.device:
-    """``auto``: the GPU where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise TrainingError(f"the device {name!r} cannot be used here; use --device cpu or auto") from error
-    return device
-
-
 class Training:
     """A training under way: what the loop, the checkpoints and the callbacks share."""
 
@@ -119,6 +108,7 @@ class Training:
         self.progress = Progress()
         self.history: HistoryWriter | None = None
         self.pending: list[tuple[int, float, float, Tensor]] = []
+        self.last_batch: tuple[Tensor, Tensor | None] | None = None
         self.best_tensors: dict[str, Tensor] | None = None
 
     @property
@@ -130,6 +120,11 @@ class Training:
     def steps(self) -> int:
         """Of the whole run."""
         return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Images evaluated at once: 500 small ones, fewer large ones, but no fewer than are trained on at once."""
+        return max(self.config.batch_size, min(500, 2**19 // self.train.images[0].numel()))
 
     @property
     def finished(self) -> bool:
@@ -165,6 +160,7 @@ class Training:
             self.average.update(progress.step)
         progress.step += 1
         progress.batch += 1
+        self.last_batch = (images, labels)
         self.pending.append((len(images), terms.beta, rate, batch_means(terms)))
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -202,23 +198,19 @@ class Training:
 
     def check_finite(self, step: int, terms: Sequence[float]) -> None:
         """Stop at the first loss that is NaN or infinite, with the likely cause."""
-        if all(math.isfinite(value) for value in terms):
+        if not all(math.isfinite(value) for value in terms):
+            raise TrainingError(divergence(self.config, self.folder, step, dict(zip(TERMS, terms, strict=True))))
+
+    def check_weights(self) -> None:
+        """A loss judges the weights before its step; before a checkpoint replaces another, judge those after it."""
+        if self.last_batch is None:
             return
-        loss, _, reconstruction, kl = terms
-        if not math.isfinite(kl) and math.isfinite(reconstruction):
-            part = "the KL term ran away"
-        elif not math.isfinite(reconstruction) and math.isfinite(kl):
-            part = "the reconstruction term ran away"
-        else:
-            part = "the weights are no longer finite"
-        kept = "no checkpoint was asked for"
-        if self.folder is not None and has_checkpoint(self.folder.checkpoints, "last"):
-            kept = f"the checkpoint of step {load_checkpoint(self.folder.checkpoints, 'last').state['step']} is kept"
-        clip = "" if self.config.clip else " or set --clip 100"
-        raise TrainingError(
-            f"the loss became {loss} at step {step}: {part}, most likely because the learning rate {self.config.lr:g} "
-            f"is too high; lower --lr{clip}; {kept}"
-        )
+        source = generator(self.config.seed, self.device, "weights")
+        images, labels = self.last_batch
+        x = prepare(images, self.variant, source)
+        with torch.no_grad(), self.autocast():
+            terms = self.objective(self.model, x, labels if self.model.classes else None, x, generator=source)
+        self.check_finite(self.progress.step, batch_means(terms).tolist())
 
     def evaluate(self, data: ImageData) -> list[float]:
         """Means over ``data`` of loss (with the final weights), −ELBO, reconstruction, KL; every image counts once."""
@@ -226,7 +218,7 @@ class Training:
         source = generator(self.config.seed, self.device, "held out")
         total = torch.zeros(len(TERMS), dtype=torch.float64)
         with torch.no_grad():
-            for images, labels in batches(data, 500, torch.arange(len(data))):
+            for images, labels in batches(data, self.evaluation_batch, torch.arange(len(data))):
                 x = prepare_fixed(images, self.variant, self.config.seed)
                 c = labels if self.model.classes else None
                 with self.autocast():
@@ -240,14 +232,13 @@ class Training:
         progress, config = self.progress, self.config
         self.flush()
         rate = learning_rate(config, progress.step - 1, self.steps)
-        weight: Callable[[float], float] = getattr(self.objective, "weight", lambda _: 1.0)
-        beta = weight((progress.step - 1) / self.steps_per_epoch)
+        beta = self.objective.weight((progress.step - 1) / self.steps_per_epoch)
         rows = [self.row("train", [total / progress.images for total in progress.sums], progress.step, beta, rate)]
         if self.held_out is not None:
             with self.weights_to_keep():
                 terms = self.evaluate(self.held_out)
             self.check_finite(progress.step, terms)
-            rows.append(self.row(self.held_out_split, terms, progress.step, weight(math.inf), rate))
+            rows.append(self.row(self.held_out_split, terms, progress.step, self.objective.weight(math.inf), rate))
         if self.history is not None:
             for row in rows:
                 self.history.append(row)
@@ -277,6 +268,7 @@ class Training:
         self.flush()
         if self.folder is None:
             return
+        self.check_weights()
         assert self.history is not None
         self.progress.history_bytes = self.history.flush()
         optimizer, rest = optimizer_tensors(self.optimizer)
@@ -314,9 +306,12 @@ class Training:
 
 
 def batch_means(terms: Terms) -> Tensor:
-    """loss, −bound, reconstruction, KL as one tensor on the device, cut from the graph."""
-    negative_bound = torch.zeros_like(terms.loss) if terms.bound is None else -terms.bound.mean()
-    return torch.stack([terms.loss, negative_bound, terms.reconstruction.mean(), terms.kl.mean()]).detach()
+    """loss, −ELBO, reconstruction, KL as one tensor on the device, cut from the graph.
+
+    −ELBO is reconstruction + KL whatever the objective; an importance-weighted bound is in the loss.
+    """
+    reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+    return torch.stack([terms.loss, reconstruction + kl, reconstruction, kl]).detach()
 
 
 def fit(
@@ -372,9 +367,7 @@ def run_epoch(training: Training, callbacks: Sequence[Callback], stopped: Callab
         signum = stopped()
         if signum or progress.step % config.checkpoint_steps == 0:
             training.save()
-        if signum:
-            where = f"saved in {training.folder.path}" if training.folder else "nothing was saved: no run folder"
-            raise Interrupted(f"stopped by {signal.Signals(signum).name} at step {progress.step}; {where}", signum)
+        interrupt(training, signum)
         if progress.step % FLUSH == 0:
             row = training.flush()
             for callback in callbacks:
@@ -385,6 +378,15 @@ def run_epoch(training: Training, callbacks: Sequence[Callback], stopped: Callab
     training.save()
     for callback in callbacks:
         callback.on_epoch(training, rows)
+    interrupt(training, stopped())
+
+
+def interrupt(training: Training, signum: int) -> None:
+    """Stop where a signal has come; the state has been saved."""
+    if signum:
+        where = f"saved in {training.folder.path}" if training.folder else "nothing was saved: no run folder"
+        name, step = signal.Signals(signum).name, training.progress.step
+        raise Interrupted(f"stopped by {name} at step {step}; {where}", signum)
 
 
 def put_back(training: Training) -> None:

@@ -26,6 +26,8 @@ from vaelab.data.corruption import CORRUPTIONS
 from vaelab.data.images import ImageData, Splits
 from vaelab.data.loading import load
 from vaelab.data.progress import Progress, no_progress
+from vaelab.data.sources import names as data_set_names
+from vaelab.devices import choose_device, threads
 from vaelab.errors import CheckpointError, DataError, UsageError
 from vaelab.evaluation import diagnose, evaluate, posterior_statistics
 from vaelab.metrics import Metric
@@ -34,7 +36,7 @@ from vaelab.preflight import check_batch, check_fit
 from vaelab.randomness import generator
 from vaelab.runfolder import History, RunFolder
 from vaelab.specs import Spec
-from vaelab.training import TERMS, Callback, choose_device, fit
+from vaelab.training import TERMS, Callback, Training, fit
 from vaelab.vae import VAE
 
 
@@ -257,8 +259,11 @@ def resolve(config: RunConfig | str, changes: Mapping[str, Mapping[str, Any]]) -
     """A preset's name or a configuration, with changes; a path to data is made absolute. Checked."""
     chosen = presets.get(config) if isinstance(config, str) else config
     chosen = RunConfig.from_dict(changes, base=chosen)
-    if os.path.exists(chosen.data.name):
-        chosen = chosen.with_changes(data={"name": os.path.abspath(chosen.data.name)})
+    name = chosen.data.name
+    if not name.strip():
+        raise UsageError(f"expected a data set's name or a path for data, got {name!r}")
+    if name not in data_set_names() and os.path.exists(name):  # a folder called mnist does not hide the data set
+        chosen = chosen.with_changes(data={"name": os.path.abspath(name)})
     check(chosen)
     return chosen
 
@@ -297,6 +302,18 @@ def train(
     return run
 
 
+class _KeepConfig(Callback):
+    """Writes a changed configuration once the run has been restored, so that a refused resume changes nothing."""
+
+    def __init__(self, config: RunConfig, run: Run) -> None:
+        self.config, self.run = config, run
+
+    def on_start(self, training: Training) -> None:
+        """See `Callback`."""
+        if self.config != self.run.config:
+            self.run.folder.replace_config({**self.config.to_dict(), "environment": self.run.environment})
+
+
 def resume(
     path: str | Path,
     *,
@@ -305,37 +322,43 @@ def resume(
     device: str | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Run:
-    """Continue a run bit for bit from its last checkpoint; ``epochs`` makes it longer (constant learning rate only)."""
+    """Continue a run bit for bit from its last checkpoint, with as many threads as it began with.
+
+    ``epochs`` makes it longer (constant learning rate only). Raises `UsageError` for an ``epochs`` or ``device`` that
+    does not fit, `DataError` where the data has changed, `CheckpointError` where the folder is damaged.
+    """
     folder = RunFolder.open(Path(path))
     run = Run(folder, access)
-    config = run.config
-    if epochs is not None and epochs != config.training.epochs:
-        config = _longer(config, epochs)
-    if device is not None:
-        config = config.with_changes(training={"device": device})
+    config = _changed(run.config, epochs, device)
     splits = run.data
     if fingerprint(splits.train) != run.environment.get("training_images"):
         raise DataError(f"the training images of {config.data.name} are not those this run began with; train anew")
     network = build_model(config.model, config.training.seed)
-    with folder.lock():
-        if config != run.config:
-            folder.replace_config(_document(config, splits))
+    with folder.lock(), threads(run.environment.get("threads")):
         # A run killed before its first checkpoint, which comes before its first step, begins anew.
         begun = has_checkpoint(folder.checkpoints, "last") or bool(folder.history()["step"])
+        callbacks = [_KeepConfig(config, run), *callbacks]
         _fit(network, splits, config, folder, resume=begun, callbacks=callbacks)
     finished = Run(folder, run.access, config.training.device)
     finished.__dict__.update(data=splits, model=network)
     return finished
 
 
-def _longer(config: RunConfig, epochs: int) -> RunConfig:
-    if config.training.schedule != "constant":
-        raise UsageError("a one-cycle run cannot be made longer: its rates depend on the number of epochs; train anew")
-    if epochs < config.training.epochs:
-        raise UsageError(f"expected --epochs ≥ {config.training.epochs} to resume, got {epochs}")
-    longer = config.with_changes(training={"epochs": epochs})
-    check(longer)
-    return longer
+def _changed(config: RunConfig, epochs: int | None, device: str | None) -> RunConfig:
+    """What a resumed run may change, checked."""
+    if epochs is not None and epochs != config.training.epochs:
+        if config.training.schedule != "constant":
+            raise UsageError(
+                "a one-cycle run cannot be made longer: its rates depend on the number of epochs; train anew"
+            )
+        if epochs < config.training.epochs:
+            raise UsageError(f"expected --epochs ≥ {config.training.epochs} to resume, got {epochs}")
+        config = config.with_changes(training={"epochs": epochs})
+    if device is not None:
+        config = config.with_changes(training={"device": device})
+    check(config)
+    choose_device(config.training.device)
+    return config
 
 
 def preflight(model: Model, splits: Splits, config: RunConfig) -> None:
