@@ -82,36 +82,6 @@ def test_an_empty_folder_and_what_a_killed_start_left_are_free(tmp_path: Path) -
     assert sorted(os.listdir(tmp_path)) == [".lock", "config.json"]
 
 
-def fill(run: RunFolder) -> None:
-    for folder in (run.checkpoints, run.figures):
-        folder.mkdir()
-        (folder / "last.json").write_text("old")
-    for file in (run.history_path, run.metrics_path, run.path / "notes.txt"):
-        file.write_text("old")
-
-
-def test_overwrite_removes_the_earlier_run_only(tmp_path: Path) -> None:
-    fill(RunFolder.create(tmp_path, CONFIG))
-    assert RunFolder.create(tmp_path, {"seed": 4}, overwrite=True).config() == {"seed": 4}
-    assert sorted(os.listdir(tmp_path)) == [".lock", "config.json", "notes.txt"]
-    (tmp_path / "config.json").write_text('{"compilerOptions": {}}')
-    with pytest.raises(CheckpointError, match="is no configuration of a run"):
-        RunFolder.create(tmp_path, {"seed": 5}, overwrite=True)
-    assert (tmp_path / "config.json").read_text() == '{"compilerOptions": {}}'
-
-
-def test_a_kill_while_overwriting_leaves_a_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(RunFolder.create(tmp_path, CONFIG))
-    for name in ("rmtree", "unlink"):
-        with monkeypatch.context() as patch:
-            target = "shutil.rmtree" if name == "rmtree" else "os.unlink"
-            patch.setattr(target, lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
-            with pytest.raises(VaelabError, match=r"cannot remove the earlier run.*Permission denied"):
-                RunFolder.create(tmp_path, {"seed": 4}, overwrite=True)
-        assert RunFolder.open(tmp_path).config() == CONFIG
-    assert RunFolder.create(tmp_path, {"seed": 4}, overwrite=True).config() == {"seed": 4}
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [

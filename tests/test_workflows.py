@@ -11,11 +11,14 @@ import torch
 from matplotlib.figure import Figure
 
 import vaelab
+from vaelab.data.images import ImageData, Splits
 from vaelab.devices import threads
 from vaelab.errors import CheckpointError, DataError, UsageError, VaelabError
+from vaelab.metrics import MetricsNotSavedError
 from vaelab.pictures import fitting_kinds
+from vaelab.run import Run, fingerprint
 from vaelab.training import Callback, Training
-from vaelab.workflows import Run, resume, train
+from vaelab.workflows import resume, train
 
 FAST = {"epochs": 2}
 
@@ -82,6 +85,19 @@ def test_every_fitting_figure_is_drawn(name: str, request: pytest.FixtureRequest
         assert isinstance(run.figure(kind, count=3, cells=3), Figure)
 
 
+def test_a_denoising_autoencoder_is_evaluated_on_both_inputs(autoencoder: Run) -> None:
+    metrics = autoencoder.evaluate()
+    assert list(metrics) == ["reconstruction", "denoising"]
+    assert f"input corrupted by {autoencoder.config.training.corruption}" in metrics["denoising"].protocol
+
+
+def test_the_diagnosis_knows_how_the_weights_began(vae: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("vaelab.run.diagnose", lambda statistics, init: seen.append(init) or [])
+    assert vae.diagnose() == []
+    assert seen == [vae.config.model.init]
+
+
 def test_figures_that_do_not_fit_say_why(vae: Run, autoencoder: Run) -> None:
     with pytest.raises(UsageError, match="did you mean latent-grid"):
         vae.figure("latent-gird")
@@ -125,8 +141,43 @@ def test_resume_refuses_what_would_not_be_the_same_run(vae: Run, tmp_path: Path)
     changes = {"batch_size": 8, "epochs": 1}
     train("digits-vae", out=tmp_path / "run", data=str(tmp_path / "own.npz"), training=changes)
     np.savez(tmp_path / "own.npz", images=images + 1)
-    with pytest.raises(DataError, match="not those this run began with"):
+    with pytest.raises(DataError, match="not those this run was trained on"):
         resume(tmp_path / "run")
+
+
+def test_the_fingerprint_knows_every_part_its_shape_and_its_labels() -> None:
+    images, labels = torch.zeros(4, 1, 8, 16, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+    one = ImageData("a", images, labels, ("x", "y"))
+    others = [
+        ImageData("a", images),
+        ImageData("a", images, 1 - labels, ("x", "y")),
+        ImageData("a", images.reshape(4, 1, 16, 8), labels, ("x", "y")),
+        one.take(torch.arange(3)),
+    ]
+    splits = [Splits(one, None, one), Splits(one, one, one), *(Splits(one, None, other) for other in others)]
+    splits += [Splits(one, other, one) for other in others] + [Splits(other, None, one) for other in others]
+    assert len({fingerprint(parts) for parts in splits}) == len(splits)
+    assert fingerprint(Splits(one, None, one.to("cpu"))) == fingerprint(splits[0])
+
+
+def test_a_run_made_longer_forgets_the_metrics_of_its_earlier_weights(tmp_path: Path) -> None:
+    constant = {"schedule": "constant", "epochs": 1}
+    run = train("digits-vae", out=tmp_path / "run", training=constant)
+    run.evaluate()
+    assert resume(tmp_path / "run").folder.metrics(), "nothing was left to train"
+    assert not resume(tmp_path / "run", epochs=2).folder.metrics()
+
+
+def test_metrics_that_cannot_be_saved_are_not_lost(vae: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = vae.evaluate()
+
+    def full(*_: object) -> None:
+        raise VaelabError("cannot write metrics.json: No space left on device; free space")
+
+    monkeypatch.setattr(vae.folder, "write_metrics", full)
+    with pytest.raises(MetricsNotSavedError, match="No space left") as caught:
+        vae.evaluate()
+    assert caught.value.metrics == expected
 
 
 def test_a_taken_folder_is_refused_and_kept(vae: Run) -> None:

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from vaelab.config import RunConfig
     from vaelab.data import load
     from vaelab.errors import VaelabError
+    from vaelab.run import Run
     from vaelab.training import fit
-    from vaelab.workflows import Run, resume, train
+    from vaelab.workflows import resume, train
 
 _WHERE = {
-    "Run": "vaelab.workflows",
+    "Run": "vaelab.run",
     "RunConfig": "vaelab.config",
     "VaelabError": "vaelab.errors",
     "build_model": "vaelab.building",

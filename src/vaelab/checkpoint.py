@@ -94,6 +94,16 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
                 raise
 
 
+def checkpoint_state(folder: Path, name: str) -> dict[str, Any]:
+    """The ``state`` of the checkpoint ``name`` without its tensors; raises as `load_checkpoint` does."""
+    _check_word(name)
+    manifest = Path(folder) / f"{name}.json"
+    if not os.path.lexists(manifest):
+        raise CheckpointError(_missing(manifest))
+    filename, entry = _check_manifest(manifest, name)[f"{_STATE}.json"]
+    return parse_json(manifest.parent / filename, _read_checked(manifest, filename, entry), "checkpoint state")
+
+
 def has_checkpoint(folder: Path, name: str) -> bool:
     """Whether ``folder`` holds a checkpoint ``name``, damaged or not."""
     _check_word(name)

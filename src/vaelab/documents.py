@@ -47,14 +47,14 @@ def to_json(value: Mapping[str, Any], where: str, *, infinity_as_null: bool = Fa
     return (json.dumps(plain(value, where, infinity_as_null), indent=1, allow_nan=False) + "\n").encode("utf-8")
 
 
-def parse_json(path: Path, data: bytes, what: str) -> dict[str, Any]:
-    """The JSON object in ``data``, read from ``path``; raises `CheckpointError` where it is none."""
+def parse_json(path: Path, data: bytes, what: str, remedy: str = REMEDY) -> dict[str, Any]:
+    """The JSON object in ``data``, read from ``path``; raises `CheckpointError`, with ``remedy``, where it is none."""
     try:
         document = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(unreadable(path, data, what, error)) from error
+        raise CheckpointError(unreadable(path, data, what, error, remedy)) from error
     if not isinstance(document, dict):
-        raise CheckpointError(f"{path} is no {what}: expected a JSON object, got {type(document).__name__}; {REMEDY}")
+        raise CheckpointError(f"{path} is no {what}: expected a JSON object, got {type(document).__name__}; {remedy}")
     return document
 
 
@@ -62,12 +62,12 @@ def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON value")
 
 
-def unreadable(path: Path, data: bytes, what: str, error: Exception) -> str:
+def unreadable(path: Path, data: bytes, what: str, error: Exception, remedy: str = REMEDY) -> str:
     """The sentence for a file that could not be parsed as ``what``; says so where it looks like a pickle."""
     if _PICKLED.match(data):
         return f"{path} holds a pickle or torch.save file, not a {what}: pickled content is never loaded; train again"
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"{path} is no {what} or is damaged ({reason}); {REMEDY}"
+    return f"{path} is no {what} or is damaged ({reason}); {remedy}"
 
 
 def read_bytes(path: Path) -> bytes:

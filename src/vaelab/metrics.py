@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vaelab.errors import CheckpointError
+from vaelab.errors import CheckpointError, VaelabError
 
 if TYPE_CHECKING:  # so that run folders are read without waiting for torch
     from torch import Tensor
+
+REMEDY = "delete the file and evaluate again"
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ class Metric:
         """Inverse of `to_json`, with NaN for a value of ``null``; raises `CheckpointError` for any other form."""
         kinds: dict[str, type] = {"value": float, "standard_error": float, "unit": str, "n": int, "protocol": str}
         if not isinstance(entry, dict):
-            raise CheckpointError(f"{where} is damaged: expected a JSON object, got {entry!r}; evaluate again")
+            raise CheckpointError(f"{where} is damaged: expected a JSON object, got {entry!r}; {REMEDY}")
         for name, kind in kinds.items():
             allowed = (int, float, type(None)) if kind is float else (kind,)
             if name not in entry or isinstance(entry[name], bool) or not isinstance(entry[name], allowed):
                 got = repr(entry[name]) if name in entry else "nothing"
-                raise CheckpointError(f"{where} is damaged: expected {kind.__name__} {name}, got {got}; evaluate again")
+                raise CheckpointError(f"{where} is damaged: expected {kind.__name__} {name}, got {got}; {REMEDY}")
         error = entry["standard_error"]
         return cls(
             value=math.nan if entry["value"] is None else float(entry["value"]),
@@ -70,6 +72,14 @@ class Metric:
             n=entry["n"],
             protocol=entry["protocol"],
         )
+
+
+class MetricsNotSavedError(VaelabError):
+    """``metrics.json`` could not be written; ``metrics`` holds what was measured."""
+
+    def __init__(self, error: VaelabError, metrics: dict[str, Metric]) -> None:
+        super().__init__(str(error))
+        self.metrics = metrics
 
 
 def _finite(value: float | None) -> float | None:

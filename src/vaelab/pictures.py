@@ -24,7 +24,7 @@ from vaelab.specs import choice, nearest
 from vaelab.vae import VAE
 
 if TYPE_CHECKING:
-    from vaelab.workflows import Run
+    from vaelab.run import Run
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +16,9 @@ from vaelab import __version__
 from vaelab.documents import parse_json, read_bytes, read_document, to_json
 from vaelab.errors import CheckpointError, UsageError, VaelabError
 from vaelab.files import write_atomic
+from vaelab.metrics import REMEDY as METRICS_REMEDY
 from vaelab.metrics import Metric
+from vaelab.overwriting import EarlierRun
 
 if sys.platform != "win32":
     import fcntl
@@ -30,12 +31,14 @@ Cell = int | float | str
 TEXT_COLUMNS = frozenset({"split"})
 
 _HEADER = ("format", "version", "vaelab")
+# What overwriting replaces; other files in the folder stay. config.json last: what it describes moves before it.
+_PARTS = ("checkpoints", "figures", "samples", "history.csv", "metrics.json", "config.json")
 # What may stand in a folder that holds no run yet: the lock, and what a kill while config.json was written left.
 _LEFTOVER = re.compile(r"\.lock|\.config\.json\..*")
 
 
 class RunFolder:
-    """A run on disk; made by `create` or `open`."""
+    """A run on disk; made by `create`, `begin` or `open`."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -45,6 +48,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.figures = self.path / "figures"
         self.samples = self.path / "samples"
+        self._earlier = EarlierRun(self.path, _PARTS)
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], *, overwrite: bool = False) -> RunFolder:
@@ -55,19 +59,40 @@ class RunFolder:
         something else, or is a file; `CheckpointError` where ``config`` is no JSON; `VaelabError` where the place
         cannot be written or another process trains there.
         """
+        with cls.begin(path, config, overwrite=overwrite) as folder:
+            return folder
+
+    @classmethod
+    @contextmanager
+    def begin(cls, path: Path, config: Mapping[str, Any], *, overwrite: bool = False) -> Iterator[RunFolder]:
+        """`create`, for training within: the lock is held, and an overwritten run is kept aside.
+
+        It is removed by `discard_earlier`, or at the end. Where what is within fails before, it is put back.
+        """
         document = _config_document(config)
         folder = cls(path)
-        folder._check_free(overwrite)
+        if not folder._earlier.exists():
+            folder._check_free(overwrite)
         with folder.lock():
+            folder._recover()
             folder._check_free(overwrite)  # nobody else can have made a run here from now on
-            folder._remove_run()
-            write_atomic(folder.config_path, document)
-        return folder
+            try:
+                folder._set_aside()
+                write_atomic(folder.config_path, document)
+                yield folder
+                folder.discard_earlier()
+            except BaseException:
+                with suppress(OSError):  # then the next command puts it back
+                    folder._earlier.put_back()
+                raise
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """The run in ``path``; raises `CheckpointError` where it is missing, damaged, foreign, or too new."""
         folder = cls(path)
+        if folder._earlier.exists():
+            with suppress(VaelabError), folder.lock():  # of a training that was killed, not of one under way
+                folder._recover()
         if not os.path.isdir(folder.path):
             what = "is a file" if os.path.exists(folder.path) else "does not exist"
             raise CheckpointError(f"expected a run folder, but {folder.path} {what}; give the --out of a training")
@@ -101,10 +126,22 @@ class RunFolder:
         entries = self._metric_entries() | {name: metric.to_json() for name, metric in metrics.items()}
         write_atomic(self.metrics_path, to_json(entries, "the metrics"))
 
+    def forget_metrics(self) -> None:
+        """Remove ``metrics.json``, because its numbers are of weights that are to change."""
+        try:
+            self.metrics_path.unlink(missing_ok=True)
+        except OSError as error:
+            raise VaelabError(f"cannot remove {self.metrics_path}: {error.strerror or error}; remove it") from error
+
     def _metric_entries(self) -> dict[str, Any]:
         if not os.path.lexists(self.metrics_path):
             return {}
-        return parse_json(self.metrics_path, read_bytes(self.metrics_path), "file of metrics")
+        return parse_json(self.metrics_path, read_bytes(self.metrics_path), "file of metrics", METRICS_REMEDY)
+
+    def discard_earlier(self) -> None:
+        """Remove the run that was overwritten, where it is still kept; raises `VaelabError` where it cannot be."""
+        with self._replacing():
+            self._earlier.discard()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -154,21 +191,28 @@ class RunFolder:
         if others:
             raise UsageError(f"{self.path} is no run folder and is not empty ({others[0]}); choose another --out")
 
-    def _remove_run(self) -> None:
-        """Remove all of an earlier run but ``config.json``, which goes last, so that a kill leaves a run folder."""
-        try:
-            for folder in (self.checkpoints, self.figures, self.samples):
-                if os.path.lexists(folder):
-                    shutil.rmtree(folder)
-            for file in (self.history_path, self.metrics_path):
-                file.unlink(missing_ok=True)
+    def _set_aside(self) -> None:
+        """Move an earlier run out of the way, and remove what a kill left."""
+        with self._replacing():
+            if os.path.lexists(self.config_path):
+                self._earlier.set_aside()
             for name in os.listdir(self.path):
                 if name != ".lock" and _LEFTOVER.fullmatch(name):
                     (self.path / name).unlink()
+
+    def _recover(self) -> None:
+        """Finish what a kill interrupted while a run was overwritten: the earlier one is back."""
+        with self._replacing():
+            self._earlier.put_back()
+
+    @contextmanager
+    def _replacing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             reason = error.strerror or error
             raise VaelabError(
-                f"cannot remove the earlier run in {self.path}: {reason}; choose another --out"
+                f"cannot replace the earlier run in {self.path}: {reason}; choose another --out"
             ) from error
 
 

@@ -113,7 +113,7 @@ def test_damaged_archive(vaelab, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--data", "mnits"], "did you mean mnist?"),
+        (["--data", "mnits"], "no .npz file or folder of that name; did you mean mnist?"),
         (["--preset", "conv-vea"], "did you mean conv-vae"),
         (["--preset", "digits-vae", "--encoder", "conf"], "did you mean conv?"),
         (["--preset", "digits-vae", "--encoder", "mlp:hiden=3"], "did you mean hidden?"),
@@ -142,8 +142,13 @@ def test_wrong_words(vaelab, tmp_path, words, said):
 
 def test_wrong_variant_for_the_likelihood(vaelab, digits, tmp_path):
     vaelab(*digits, "--likelihood", "normal:std=0.1", "--variant", "dynamic", "--out", tmp_path / "run").refused(
-        1, "--likelihood"
+        2, "'normal'", "dequantised or grey, got 'dynamic'", "--likelihood"
     )
+
+
+def test_a_model_larger_than_the_memory(vaelab, digits, tmp_path):
+    vaelab(*digits, "--latent", 10**11, "--out", tmp_path / "run").refused(1, "lower --latent", "--encoder")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -202,7 +207,9 @@ def test_other_commands(vaelab, trained, contents, tmp_path):
     vaelab("evaluate", trained, "--split", "validation").refused(2, "validation")
     vaelab("evaluate", trained, "--samples", 0).refused(2, "samples")
     vaelab("evaluate", trained, "--importance-samples", -1).refused(2, "importance samples")
-    vaelab("evaluate", trained, "--device", "gpu").refused(1, "--device")
+    vaelab("evaluate", trained, "--device", "gpu").refused(2, "expected device auto, cpu, cuda")
+    vaelab("plot", trained, "--device", "bogus").refused(2, "expected device auto, cpu, cuda")
+    vaelab("evaluate", trained, "--device", "cuda:99").refused(1, "--device cpu")
     assert contents(trained) == before
     assert not list(tmp_path.iterdir())
 
@@ -268,6 +275,65 @@ class TestRunFolders:
         path.write_text(json.dumps(document), encoding="utf-8")
         vaelab(*commands_on(run)[index]).refused(1, "did you mean epochs?")
 
+    @pytest.mark.parametrize(
+        ("section", "key", "value"),
+        [
+            ("training", "lr", -1.0),
+            ("training", "optimizer", "foo"),
+            ("training", "epochs", 0),
+            ("data", "variant", "gray"),
+            ("environment", "", [1]),
+        ],
+    )
+    def test_a_value_out_of_range_in_the_configuration(self, vaelab, run, index, section, key, value):
+        path = run / "config.json"
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if key:
+            document[section][key] = value
+        else:
+            document[section] = value
+        path.write_text(json.dumps(document), encoding="utf-8")
+        vaelab(*commands_on(run)[index]).refused(1, "config.json is damaged", key or section)
+
+
+@pytest.mark.parametrize("kind", ["curves", "loss"])
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "a,b\n1,2\n", "step,epoch,split\n1,1,step\n", "{header}", "{header}1,1,mine,1,1,1,1,1,1\n",
+     "{header}1,1,step,inf,inf,inf,inf,1,1\n", "{header}1,1,step,,,,,1,1\n"],
+)  # fmt: skip
+def test_a_history_that_cannot_be_drawn(vaelab, run, kind, content):
+    path = run / "history.csv"
+    header = path.read_text(encoding="utf-8").partition("\n")[0] + "\n"
+    path.unlink()
+    if content is not None:
+        path.write_text(content.format(header=header), encoding="utf-8")
+    vaelab("plot", run, kind).refused(1, "history.csv")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((10, 1, 8, 8)), np.zeros((10, 1, 8, 9), np.uint8), np.zeros((9, 1, 8, 8), np.uint8), np.uint8(3)],
+)
+def test_samples_of_another_form(vaelab, run, array):
+    np.save(run / "samples" / "epoch-0002.npy", array)
+    vaelab("plot", run, "class-epochs").refused(1, "epoch-0002.npy", "delete it")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"kl": 3}', '{"kl": {"value": "high"}}'])
+def test_damaged_metrics_are_found_before_the_work(vaelab, run, monkeypatch, content):
+    (run / "metrics.json").write_text(content, encoding="utf-8")
+    monkeypatch.setattr("vaelab.run.evaluate", lambda *_, **__: pytest.fail("measured"))
+    vaelab("evaluate", run).refused(1, "metrics.json", "delete the file and evaluate again")
+    assert (run / "metrics.json").read_text(encoding="utf-8") == content
+
+
+def test_a_demo_into_a_damaged_run(vaelab, run, tmp_path):
+    document = json.loads((run / "config.json").read_text(encoding="utf-8")) | {"data": [1]}
+    run.rename(tmp_path / "vae")
+    (tmp_path / "vae" / "config.json").write_text(json.dumps(document), encoding="utf-8")
+    vaelab("demo", "--out", tmp_path).refused(2, "no demo's")
+
 
 def pickled(model: Path, manifest: Path) -> None:
     """A checkpoint whose weights are a pickle that would make a file; the manifest agrees with it."""
@@ -297,15 +363,17 @@ def test_training_into_a_foreign_folder(vaelab, digits, tmp_path, contents, over
     assert contents(tmp_path) == {"letter.txt": b"Dear"}
 
 
-def test_a_run_whose_data_changed_is_not_resumed(vaelab, tmp_path, contents):
+def test_a_run_whose_data_changed_is_not_resumed_or_evaluated(vaelab, tmp_path, contents):
     file, out = tmp_path / "data.npz", tmp_path / "run"
     np.savez(file, images=IMAGES)
     words = ("--preset", "digits-vae", "--batch-size", 8, "--epochs", 1, "--device", "cpu", "-q")
     assert vaelab("train", "--data", file, "--out", out, *words).code == 0
     np.savez(file, images=IMAGES + 1)
     before = contents(out)
-    vaelab("train", "--resume", "--out", out).refused(1, "not those this run began with")
-    assert contents(out) == before
+    for command in (("train", "--resume", "--out", out), ("evaluate", out), ("plot", out, "reconstructions")):
+        vaelab(*command).refused(1, "not those this run was trained on")
+        assert contents(out) == before
+    assert vaelab("sample", out, "--out", tmp_path / "made.npz").code == 0
 
 
 def test_a_one_cycle_run_is_not_made_longer(vaelab, tmp_path, contents):

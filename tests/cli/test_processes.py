@@ -160,6 +160,34 @@ def test_a_full_disk_loses_nothing(vaelab, processes, digits, contents, run, tmp
     assert weights(contents, run) == weights(contents, long)
 
 
+@pytest.mark.parametrize("file_size", [500, 5000], ids=["config.json", "first checkpoint"])
+def test_overwriting_on_a_full_disk_loses_nothing(vaelab, processes, digits, contents, run, file_size):
+    assert vaelab("evaluate", run, "-q").code == 0
+    before = contents(run)
+    words = (*digits, "--epochs", 1, "--out", run, "--overwrite")
+    processes.wait(processes.start(*words, file_size=file_size)).refused(1, "cannot write")
+    assert contents(run) == before
+    assert vaelab("evaluate", run, "-q").code == 0
+    assert vaelab(*words, "-q").code == 0
+    assert not (run / "metrics.json").exists()
+
+
+def test_results_are_shown_where_they_cannot_be_saved(vaelab, monkeypatch, run):
+    words = (("evaluate", run), ("evaluate", run, "--json"))
+    expected = [vaelab(*line).out for line in words]
+    before = (run / "metrics.json").read_bytes()
+
+    def full(path, data):
+        raise VaelabError(f"cannot write {path}: No space left on device; free space or choose another place")
+
+    monkeypatch.setattr("vaelab.runfolder.write_atomic", full)
+    for line, shown in zip(words, expected, strict=True):
+        result = vaelab(*line)
+        result.refused(1, "metrics.json: No space left")
+        assert result.out == shown
+    assert (run / "metrics.json").read_bytes() == before
+
+
 def test_a_disk_full_from_the_start(processes, digits, tmp_path):
     result = processes.wait(processes.start(*digits, "--epochs", 1, "--out", tmp_path / "run", file_size=1000))
     result.refused(1, "cannot write")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vaelab.data.progress import Progress
+    from vaelab.run import Run
 
 PIPE_WIDTH = 1000
 """Where the output is no terminal, nothing is wrapped: another program reads it."""
@@ -69,6 +70,12 @@ def note(text: str, quiet: bool = False) -> None:
     """A line on standard error, which ``--quiet`` leaves out."""
     if not quiet:
         stderr().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def note_unfinished(run: Run, quiet: bool = False) -> None:
+    """Say where a run's training has not come to its end."""
+    if sentence := run.unfinished():
+        note(sentence, quiet)
 
 
 def stdout() -> Console:

@@ -15,7 +15,7 @@ from vaelab.errors import UsageError
 
 if TYPE_CHECKING:
     from vaelab.metrics import Metric
-    from vaelab.workflows import Run
+    from vaelab.run import Run
 
 EPILOG = """\
 Examples
@@ -75,7 +75,8 @@ def _check_replaceable(folder: Path, preset: str) -> None:
     if not (folder / "config.json").exists():
         return
     values = RunFolder.open(folder).config()
-    if values.get("preset") != preset or values.get("data", {}).get("name") != "digits":
+    data = values.get("data")
+    if values.get("preset") != preset or not isinstance(data, dict) or data.get("name") != "digits":
         raise UsageError(f"{folder} holds a run that is no demo's; choose another --out")
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaelab.cli import console, options
+from vaelab.metrics import MetricsNotSavedError
 
 if TYPE_CHECKING:
     from vaelab.metrics import Metric
+    from vaelab.run import Run
 
 EPILOG = """\
 Examples
@@ -39,16 +41,27 @@ def evaluate(
 
     Every number comes with its standard error, its unit, the number of images and the protocol.
     """
-    from vaelab.workflows import DataAccess, Run
+    from vaelab.run import DataAccess, Run
 
     bars = console.bars(quiet)
     opened = Run.open(run, DataAccess(data_dir, offline, bars), device)
-    metrics = opened.evaluate(split, samples=samples, importance_samples=importance_samples, seed=seed, progress=bars)
+    console.note_unfinished(opened, quiet)
+    try:
+        metrics = opened.evaluate(
+            split, samples=samples, importance_samples=importance_samples, seed=seed, progress=bars
+        )
+    except MetricsNotSavedError as error:
+        _show(opened, error.metrics, split, as_json)
+        raise
+    _show(opened, metrics, split, as_json)
+
+
+def _show(run: Run, metrics: Mapping[str, Metric], split: str, as_json: bool) -> None:
     if as_json:
         console.out_json({name: metric.to_json() for name, metric in metrics.items()})
         return
     show_metrics(metrics)
-    for sentence in opened.diagnose(split):
+    for sentence in run.diagnose(split):
         console.out()
         console.paragraph(sentence)
 

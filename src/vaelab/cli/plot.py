@@ -77,9 +77,10 @@ def plot(
 ) -> None:
     """Draw a figure of a run, or all that fit its model, and print where they are."""
     _check(kind, out)
-    from vaelab.workflows import DataAccess, Run
+    from vaelab.run import DataAccess, Run
 
     opened = Run.open(run, DataAccess(data_dir, offline, console.bars(quiet)), device)
+    console.note_unfinished(opened, quiet)
     files = opened.plot(
         kind, out, split=split, count=count, label=label, cells=cells, extent=extent, scale=scale, steps=steps,
         legend=legend, seed=seed,

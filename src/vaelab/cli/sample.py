@@ -14,7 +14,7 @@ from vaelab.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vaelab.workflows import Run
+    from vaelab.run import Run
 
 EPILOG = """\
 Examples
@@ -52,9 +52,10 @@ def sample(
     """
     if out is not None and out.suffix.lower() not in (".png", ".npz"):
         raise UsageError(f"expected a file ending in .png or .npz for --out, got {out}")
-    from vaelab.workflows import DataAccess, Run
+    from vaelab.run import DataAccess, Run
 
     opened = Run.open(run, DataAccess(data_dir, offline, console.bars(quiet)), device)
+    console.note_unfinished(opened, quiet)
     images = opened.sample(n, label=label, seed=seed, draw=draw)
     path = out or opened.folder.figures / "samples.png"
     if path.suffix.lower() == ".npz":

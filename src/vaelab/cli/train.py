@@ -15,8 +15,8 @@ from vaelab.config import RunConfig, check, read_toml
 from vaelab.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
+    from vaelab.run import Run
     from vaelab.training import Callback
-    from vaelab.workflows import Run
 
 EPILOG = """\
 Examples
@@ -30,7 +30,8 @@ $ vaelab train --resume --out runs/vae
 
 Flags win over environment variables, these over the --config file, the file over the preset. Every \
 setting has a variable: --batch-size is VAELAB_BATCH_SIZE (but VAELAB_DATA is the folder of data \
-sets). A SPEC is a name with options, as in conv:channels=32/64,hidden=16."""
+sets). A SPEC is a name with options, as in conv:channels=32/64,hidden=16; an unknown name lists the \
+known ones."""
 
 DEFAULT = "conv-vae"
 SETTINGS = {
@@ -160,9 +161,10 @@ def _fit(config: RunConfig | None, context: typer.Context, quiet: bool) -> tuple
     """Train anew, or resume where there is no configuration; the run and the seconds it took."""
     from vaelab import workflows
     from vaelab.callbacks import ProgressCallback
+    from vaelab.run import DataAccess
 
     given = context.params
-    access = workflows.DataAccess(given["data_dir"], given["offline"], console.bars(quiet))
+    access = DataAccess(given["data_dir"], given["offline"], console.bars(quiet))
     out, start = given["out"], time.monotonic()
     try:
         with ProgressCallback(console.stderr()) as progress:
