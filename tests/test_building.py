@@ -10,7 +10,7 @@ from torch import nn
 
 from vaelab.building import INITS, build_model, he_init
 from vaelab.config import ModelConfig
-from vaelab.errors import UsageError
+from vaelab.errors import UsageError, VaelabError
 
 SMALL = ModelConfig(encoder="mlp:hidden=16", decoder="mlp:hidden=16", prior="mixture", image_shape=(1, 8, 8))
 
@@ -145,3 +145,28 @@ def test_a_wrong_model_is_refused_in_one_sentence(changes, sentence):
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"latent": 10**11},
+        {"latent": 10**18},
+        {"latent": 10**20},
+        {"encoder": "mlp:hidden=100000000/100000000"},
+        {"prior": "mixture:components=1000000000000"},
+    ],
+    ids=str,
+)
+def test_a_model_larger_than_the_memory(change):
+    with pytest.raises(VaelabError, match="memory; lower --latent, or make --encoder, --decoder or --prior smaller"):
+        build_model(ModelConfig(**change))
+
+
+def test_other_failures_are_not_taken_for_a_full_memory(monkeypatch):
+    def fail(config):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr("vaelab.building._assemble", fail)
+    with pytest.raises(RuntimeError, match="something else"):
+        build_model(ModelConfig())

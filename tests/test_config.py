@@ -135,7 +135,7 @@ def test_values_at_the_edge_pass(changes):
 def test_the_variants_are_those_of_the_data():
     from vaelab.data import VARIANTS as prepared
 
-    assert set(prepared) == set(VARIANTS)
+    assert tuple(prepared) == VARIANTS
 
 
 def test_toml_is_read_and_a_bad_file_is_named(tmp_path):

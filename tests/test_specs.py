@@ -139,3 +139,13 @@ def test_a_choice_among_words_names_the_nearest() -> None:
     choice("schedule", "constant", ["constant", "one-cycle"])
     with pytest.raises(UsageError, match=r"^unknown schedule 'constnt'; did you mean constant\?$"):
         choice("schedule", "constnt", ["constant", "one-cycle"])
+
+
+def test_a_part_knows_its_name() -> None:
+    class Part:
+        pass
+
+    registry: Registry[Part] = Registry("part")
+    assert registry.name_of(Part()) == "Part"
+    registry.register("one")(Part)
+    assert registry.name_of(Part()) == "one"

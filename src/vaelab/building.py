@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from vaelab.autoencoder import Autoencoder
 from vaelab.config import ModelConfig
-from vaelab.errors import UsageError
+from vaelab.errors import UsageError, VaelabError, out_of_memory
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.nn import DECODERS, ENCODERS, NetworkShape
 from vaelab.objectives import OBJECTIVES, Objective
@@ -27,7 +29,8 @@ INITS = ("he-encoder", "he", "torch")
 def build_model(config: ModelConfig, seed: int = 0) -> Model:
     """The model that ``config`` names, its weights a function of the configuration and ``seed`` alone.
 
-    Raises `UsageError` where a part, an option or a value is unknown or out of range.
+    Raises `UsageError` where a part, an option or a value is unknown or out of range, `VaelabError` where the memory is
+    too small for the model.
 
     >>> build_model(ModelConfig(latent=4, encoder="mlp", decoder="mlp")).latent
     4
@@ -40,7 +43,7 @@ def build_model(config: ModelConfig, seed: int = 0) -> Model:
         choice(what, value, known)
     if config.latent < 1:
         raise UsageError(f"expected latent ≥ 1, got {config.latent}")
-    with torch.random.fork_rng(devices=[]):
+    with _fits_in_memory(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the other devices, too
         model = _assemble(config)
         if config.init == "he":
@@ -48,6 +51,19 @@ def build_model(config: ModelConfig, seed: int = 0) -> Model:
         elif config.init == "he-encoder":
             he_encoder_init(model)
     return model
+
+
+@contextmanager
+def _fits_in_memory() -> Iterator[None]:
+    """Within: a model that is too large for the memory, or for a number of 64 bits, ends in one sentence."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, TypeError) as error:
+        if not out_of_memory(error) and "overflow" not in str(error).lower():
+            raise
+        raise VaelabError(
+            "the model does not fit into the memory; lower --latent, or make --encoder, --decoder or --prior smaller"
+        ) from error
 
 
 def _assemble(config: ModelConfig) -> Model:
@@ -123,6 +139,6 @@ def build_objective(text: str, model: Model) -> Objective:
     spec = Spec.parse(text)
     objective = OBJECTIVES.build(spec)
     if (spec.name == "reconstruction") != isinstance(model, Autoencoder):
-        needed = "reconstruction" if isinstance(model, Autoencoder) else "elbo or iwae"
+        needed = "reconstruction" if isinstance(model, Autoencoder) else "another, for instance elbo"
         raise UsageError(f"objective {spec.name!r} does not fit a model of kind {model.kind!r}; use {needed}")
     return objective

@@ -247,7 +247,7 @@ class DiscretisedLogistic:
     log_weights: Tensor
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log-mass of the level nearest to ``x``; finite however unlikely the level."""
+        """Σ log P(k) of the levels ``x`` = k/255, which are not rounded; finite however unlikely a level."""
         x = x.unsqueeze(-4)
         inverse = (-self.log_scale).exp()
         upper = (x - self.locations + 1 / 510) * inverse

@@ -27,6 +27,17 @@ class TrainingError(VaelabError):
     """Training cannot go on, for instance because the loss is not finite."""
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the memory is full: Python's, an accelerator's (torch.OutOfMemoryError), or torch's on the CPU.
+
+    The last is a plain RuntimeError; its words alone tell.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
 class Interrupted(VaelabError):
     """Training was stopped by a signal after its state was saved.
 

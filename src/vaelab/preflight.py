@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from vaelab.building import Model
 from vaelab.data.images import ImageData
-from vaelab.errors import DataError
+from vaelab.errors import DataError, UsageError
+from vaelab.likelihoods import LIKELIHOODS
 
 
 def check_fit(model: Model, data: ImageData, variant: str, what: str = "images") -> None:
-    """Refuse ``data`` of another shape, variant or set of labels than ``model`` is made for (`DataError`)."""
+    """Refuse ``data`` of another shape or set of labels than ``model`` is made for (`DataError`), or variant."""
     if tuple(data.image_shape) != tuple(model.image_shape):
         raise DataError(
             f"expected {what} of {_size(model.image_shape)} (channels × height × width), got {_size(data.image_shape)} "
@@ -28,12 +29,12 @@ def check_fit(model: Model, data: ImageData, variant: str, what: str = "images")
 
 
 def check_variant(model: Model, variant: str) -> None:
-    """Refuse a pixel variant that the model's likelihood is not valid for."""
+    """Refuse a pixel variant that the model's likelihood is not valid for (`UsageError`)."""
     measures = model.likelihood.measures
     if variant not in measures:
-        raise DataError(
-            f"a {type(model.likelihood).__name__} takes pixels of the variant {' or '.join(measures)}, got {variant}; "
-            "change --variant or --likelihood"
+        raise UsageError(
+            f"the likelihood {LIKELIHOODS.name_of(model.likelihood)!r} takes pixels of the variant "
+            f"{' or '.join(measures)}, got {variant!r}; change --variant or --likelihood"
         )
 
 

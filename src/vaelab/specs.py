@@ -135,6 +135,11 @@ class Registry(Generic[T]):
             raise UsageError(f"unknown {self.kind} {name!r}; {nearest(name, self._makers)}")
         return self._makers[name]
 
+    def name_of(self, part: T) -> str:
+        """The name under which the class of ``part`` stands; the class's own where it stands under none."""
+        names = (name for name, maker in self._makers.items() if maker is type(part))
+        return next(names, type(part).__name__)
+
     def check(self, spec: Spec) -> None:
         """Raise `UsageError` where the name or an option is unknown, or an option is missing or of a wrong type."""
         known = self.options(spec.name)

@@ -66,6 +66,14 @@ def test_train_and_test_are_the_official_split(tmp_path: Path) -> None:
     assert np.array_equal(test.images[0].permute(1, 2, 0).numpy(), np.asarray(Image.open(levels)))
 
 
+@pytest.mark.parametrize(("there", "missing"), [("train", "test"), ("test", "train")])
+def test_half_an_official_split_is_no_class(tmp_path: Path, there: str, missing: str) -> None:
+    write(tmp_path / there / "a" / "1.png", grey())
+    with pytest.raises(DataError, match=f"got {there} alone; add {missing}, or give .*/{there} as the data"):
+        read_folder(tmp_path)
+    assert len(read_folder(tmp_path / there)[0]) == 1
+
+
 def test_grey_and_colour_together_are_colour(tmp_path: Path) -> None:
     levels = grey()
     write(tmp_path / "a.png", levels)

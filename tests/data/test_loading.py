@@ -109,7 +109,9 @@ def test_resizing_takes_the_centre_square(tmp_path: Path) -> None:
 def test_names_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "table.csv").write_text("1,2")
-    with pytest.raises(UsageError, match="unknown data set 'fashon-mnist'; did you mean fashion-mnist"):
+    with pytest.raises(
+        UsageError, match=r"'fashon-mnist', and no \.npz file or folder .*; did you mean fashion-mnist\?$"
+    ):
         load("fashon-mnist")
     with pytest.raises(UsageError, match=r"expected a data set's name, .* got the file table\.csv; convert it"):
         load("table.csv")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vaelab.errors import DataError
-from vaelab.evaluation import Finding, PosteriorStatistics, diagnose, posterior_statistics
+from vaelab.evaluation import Finding, PosteriorStatistics, active_units, diagnose, posterior_statistics
 
 
 def _statistics(scale, log_std=-1.0, kl=True, n=200):
@@ -36,7 +35,8 @@ def test_a_zeroed_head_is_a_dead_dimension(small_model, images):
     assert finding.kind == "unused"
     assert finding.dimensions == (2,)
     assert finding.sentence == (
-        "Dimension 2 of 2 is not used: its KL is 0.00 nats and the variance of its posterior means 0.0000."
+        "Dimension 2 of 2 is not used: the variance of its posterior means is 0.0000 (> 0.01 if active); "
+        "its KL is 0.00 nats."
     )
     assert "--init he-encoder" in finding.remedy
     assert "warmup" in str(finding)
@@ -102,9 +102,54 @@ def test_an_autoencoders_codes(small_model, images):
     assert diagnose(posterior_statistics(model, data, "grey"))[0].kind == "collapse"
 
 
+def _dimensions(variances, kls):
+    """Two images whose means have these variances, and a KL that does not follow from them."""
+    scale = torch.tensor(variances, dtype=torch.float64).sqrt()
+    return PosteriorStatistics(
+        torch.stack([scale, -scale]), torch.zeros(2, len(variances)), torch.tensor([kls, kls], dtype=torch.float64)
+    )
+
+
+def test_the_verdict_agrees_with_the_active_units():
+    statistics = _dimensions([0.9, 0.0287, 0.0095], [1.0, 0.04, 0.3])
+    assert active_units(statistics.means) == 2
+    hardly, none = diagnose(statistics)
+    assert hardly.sentence == (
+        "Dimension 2 of 3 is hardly used: its KL is 0.040 nats, below 0.05, though its posterior means vary "
+        "(variance 0.0287)."
+    )
+    assert none.sentence == (
+        "Dimension 3 of 3 is not used: the variance of its posterior means is 0.0095 (> 0.01 if active); "
+        "its KL is 0.30 nats."
+    )
+
+
+def test_a_posterior_that_all_but_equals_the_prior():
+    (finding,) = diagnose(_dimensions([0.02, 0.0287], [0.03, 0.04]))
+    assert finding.kind == "collapse"
+    assert finding.sentence == (
+        "The posterior nearly equals the prior, so the decoder hardly uses z: the KL is 0.07 nats over 2 dimensions, "
+        "below 0.05 each."
+    )
+    kinds = [finding.kind for finding in diagnose(_dimensions([0.02, 0.001], [0.03, 0.4]))]
+    assert kinds == ["unused", "unused"]  # each for another reason, so neither sentence holds for both
+
+
+@pytest.mark.parametrize("scale", [[1.0, 0.001], [0.001, 0.001]])
+def test_no_remedy_names_what_was_done(scale):
+    statistics = _statistics(scale, log_std=0.0)
+    codes = PosteriorStatistics(statistics.means)
+    for found, other in ((statistics, "warmup"), (codes, "--latent")):
+        for finding in diagnose(found, init="he-encoder"):
+            assert "--init" not in finding.remedy
+            assert other in finding.remedy or finding.kind == "healthy"
+    assert "--init he-encoder" in diagnose(statistics, init="torch")[0].remedy
+
+
 def test_one_image_is_too_few():
-    with pytest.raises(DataError, match="at least 2 images"):
-        diagnose(PosteriorStatistics(torch.zeros(1, 2)))
+    (finding,) = diagnose(PosteriorStatistics(torch.zeros(1, 2)))
+    assert finding.kind == "too-few"
+    assert finding.sentence == "A diagnosis needs at least 2 images, got 1."
 
 
 def test_a_finding_prints_its_remedy():

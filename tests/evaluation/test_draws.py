@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 from vaelab.errors import DataError, UsageError
-from vaelab.evaluation import embed, evaluate, evaluate_bounds, log_likelihood
-from vaelab.evaluation.draws import BLOCK, frozen_copy, image_batches, rows_within
+from vaelab.evaluation import embed, evaluate, evaluate_bounds, log_likelihood, posterior_statistics
+from vaelab.evaluation.draws import BLOCK, frozen_copy, image_batches, images_within, rows_within
 
 PRIORS = ("normal", "mixture:components=4", "vamp:components=4")
 
@@ -68,6 +70,35 @@ def test_memory_bounds_the_decoder_batch(small_model, images):
     assert max(seen) == 1
 
 
+@pytest.mark.parametrize("kind", ["vae", "autoencoder"])
+def test_memory_bounds_the_encoder_batch(small_model, images, kind):
+    model, data = small_model(kind=kind, decoder="linear", encoder="conv:channels=16/32"), images(30)
+    seen = []
+    model.encoder.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    few = images_within(model, memory := 2**17, 500)
+    assert 1 < few < 30
+    passes = [partial(evaluate_bounds, memory=memory), partial(posterior_statistics, memory=memory)]
+    passes += [partial(embed, memory=memory)]
+    if kind == "vae":
+        passes += [partial(log_likelihood, samples=1, memory=memory)]
+    for score in passes:
+        seen.clear()
+        score(model, data, "grey")
+        assert max(seen) == few, score
+        assert sum(seen) == 30 + 1
+    seen.clear()
+    evaluate(model, data, variant="grey", split="test", memory=1)
+    assert max(seen) == 1
+
+
+def test_an_autoencoders_decoder_counts_as_memory(small_model):
+    small, large = (
+        images_within(small_model(kind="autoencoder", encoder="linear", decoder=decoder), 2**18, 500)
+        for decoder in ("linear", "conv:channels=64/32")
+    )
+    assert 1 <= large < small
+
+
 def test_many_components_count_as_memory(small_model):
     assert rows_within(small_model(prior="mixture:components=5000"), 2**22) == 2**22 // (4 * 8 * 15000)
 
@@ -76,7 +107,7 @@ def test_the_encoder_runs_once_for_an_image(small_model, images):
     model, seen = small_model(), []
     model.encoder.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
     log_likelihood(model, images(11), "grey", samples=130, rows=100)
-    assert sum(seen) == 11
+    assert sum(seen) == 11 + 1  # one image to see how large it is
 
 
 def test_the_model_and_the_global_generator_are_left_alone(small_model, images):
@@ -134,7 +165,7 @@ def test_unfit_data_is_refused(small_model, images):
     data = images(2)
     with pytest.raises(DataError, match="1×28×28"):
         evaluate_bounds(small_model(image_shape=(1, 28, 28)), data, "grey")
-    with pytest.raises(DataError, match="variant"):
+    with pytest.raises(UsageError, match="variant"):
         log_likelihood(small_model(likelihood="logistic"), data, "dynamic")
 
 

@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 
-from vaelab.errors import DataError, UsageError
+from vaelab.data.corruption import CORRUPTIONS, corrupt_fixed
+from vaelab.errors import UsageError
 from vaelab.evaluation import evaluate, evaluate_bounds, log_likelihood, posterior_statistics
+from vaelab.specs import Spec
 
 NATS = "nats per image"
 
@@ -112,13 +114,36 @@ def test_an_autoencoder_has_its_reconstruction(small_model, images):
     model = small_model(kind="autoencoder")
     metrics = evaluate(model, images(4), variant="grey", split="test")
     assert list(metrics) == ["reconstruction"]
-    assert "no bound" in metrics["reconstruction"].protocol
+    assert metrics["reconstruction"].protocol == (
+        "test split, grey pixels (unnormalised Bernoulli), clean input, at the code, no bound on −log p(x), seed 0"
+    )
     with pytest.raises(UsageError, match="no prior"):
         evaluate(model, images(4), variant="grey", split="test", importance_samples=5)
+
+
+def test_a_denoising_autoencoder_is_scored_on_both_inputs(small_model, images):
+    model, data, spec = small_model(kind="autoencoder"), images(6), "masking:fraction=0.5"
+    clean = evaluate(model, data, variant="grey", split="test", corruption="none")
+    metrics = evaluate(model, data, variant="grey", split="test", seed=3, batch_size=4, corruption=spec)
+    assert list(metrics) == ["reconstruction", "denoising"]
+    assert metrics["reconstruction"].value == pytest.approx(clean["reconstruction"].value)
+    assert metrics["denoising"].unit == NATS
+    assert metrics["denoising"].protocol == (
+        "test split, grey pixels (unnormalised Bernoulli), input corrupted by masking:fraction=0.5, clean target, "
+        "at the code, no bound on −log p(x), seed 3"
+    )
+    x = data.images.float() / 255
+    with torch.no_grad():
+        codes = model.encode(corrupt_fixed(CORRUPTIONS.build(Spec.parse(spec)), x, 3))
+        expected = -model.decode(codes).log_prob(x).mean()
+    assert metrics["denoising"].value == pytest.approx(float(expected))
+    assert metrics["denoising"].value != pytest.approx(metrics["reconstruction"].value, abs=1e-3)
+    with pytest.raises(UsageError, match="autoencoders alone"):
+        evaluate(small_model(), data, variant="grey", split="test", corruption=spec)
 
 
 def test_bad_input_is_refused(small_model, images):
     with pytest.raises(UsageError, match="importance samples ≥ 0"):
         evaluate(small_model(), images(4), variant="grey", split="test", importance_samples=-1)
-    with pytest.raises(DataError, match="variant"):
+    with pytest.raises(UsageError, match="likelihood 'logistic' takes pixels of the variant grey, got 'dynamic'"):
         evaluate(small_model(likelihood="logistic"), images(4), variant="dynamic", split="test")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vaelab.building import build_model
 from vaelab.config import ModelConfig
+from vaelab.posteriors import LOG_STD_RANGE
 from vaelab.vae import VAE
 
 STD = 0.5
@@ -65,9 +66,10 @@ def linear_gaussian() -> LinearGaussian:
 
 
 def unbound(log_std: Tensor) -> Tensor:
-    """The inverse of soft_bound(·, −10, 10), exactly."""
-    inner = torch.log(torch.expm1(10 - log_std.double()))
-    return (torch.log(torch.expm1(20 - inner)) - 10).float()
+    """The inverse of the posterior's soft bound, exactly."""
+    low, high = LOG_STD_RANGE
+    inner = torch.log(torch.expm1(high - log_std.double()))
+    return (torch.log(torch.expm1(high - low - inner)) + low).float()
 
 
 @pytest.fixture

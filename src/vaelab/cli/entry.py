@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from vaelab.cli import console
 from vaelab.cli.app import app
-from vaelab.errors import VaelabError
+from vaelab.errors import VaelabError, out_of_memory
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
@@ -77,21 +77,13 @@ def _sentence(error: BaseException) -> tuple[int, str]:
 
 def _failure(error: BaseException) -> str:
     """What is neither the user's nor foreseen by the place where it happened."""
-    if _out_of_memory(error):
+    if out_of_memory(error):
         return "the memory is full; lower --batch-size in training, -n in sampling, or choose another --device"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}; check the path, its rights and the space on the disk"
     what = f"{type(error).__name__}: {error}"
     return f"this should not have happened: {what}; repeat with --debug and report what it shows"
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Of Python, of an accelerator (torch.OutOfMemoryError), or of torch on the CPU (a plain RuntimeError)."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    words = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def _forget_output() -> None:

@@ -116,31 +116,21 @@ Conditional = Annotated[
 Condition = Annotated[
     str | None, setting("--condition", PARTS, "How a label enters the networks: concat or add.", "WAY")
 ]
-Encoder = Annotated[str | None, setting("--encoder", PARTS, "conv, mlp, residual, linear: mlp:hidden=512/512", "SPEC")]
-Decoder = Annotated[str | None, setting("--decoder", PARTS, "conv, mlp, residual or linear.", "SPEC")]
-Posterior = Annotated[str | None, setting("--posterior", PARTS, "normal: normal:head=log-std", "SPEC")]
-Prior = Annotated[str | None, setting("--prior", PARTS, "normal, mixture or vamp: mixture:components=20", "SPEC")]
-Likelihood = Annotated[
-    str | None,
-    setting(
-        "--likelihood",
-        PARTS,
-        "bernoulli, continuous-bernoulli, normal or logistic: normal:std=0.1",
-        "SPEC",
-    ),
-]
+Encoder = Annotated[str | None, setting("--encoder", PARTS, "For instance conv, or mlp:hidden=512/512", "SPEC")]
+Decoder = Annotated[str | None, setting("--decoder", PARTS, "For instance conv, or mlp:hidden=512/512", "SPEC")]
+Posterior = Annotated[str | None, setting("--posterior", PARTS, "For instance normal, or normal:head=log-std", "SPEC")]
+Prior = Annotated[str | None, setting("--prior", PARTS, "For instance normal, or mixture:components=20", "SPEC")]
+Likelihood = Annotated[str | None, setting("--likelihood", PARTS, "For instance bernoulli, or normal:std=0.1", "SPEC")]
 Init = Annotated[
     str | None, setting("--init", PARTS, "First weights: he-encoder, he, or torch (PyTorch's default).", "NAME")
 ]
 
 # --- the training -------------------------------------------------------------------------------------------------
 
-Objective = Annotated[
-    str | None, setting("--objective", LOOP, "elbo, iwae or reconstruction: elbo:beta=4,warmup=1", "SPEC")
-]
+Objective = Annotated[str | None, setting("--objective", LOOP, "For instance elbo, or elbo:beta=4,warmup=1", "SPEC")]
 Corruption = Annotated[
     str | None,
-    setting("--corruption", LOOP, "Of the input alone: none, gaussian, masking or salt-and-pepper.", "SPEC"),
+    setting("--corruption", LOOP, "Of the input alone; for instance none, or gaussian:std=0.3", "SPEC"),
 ]
 Epochs = Annotated[int | None, setting("--epochs", LOOP, "Passes over the training images.", "N")]
 BatchSize = Annotated[int | None, setting("--batch-size", LOOP, "Images a step.", "N")]

@@ -71,6 +71,13 @@ def _has_official_split(folder: Path) -> bool:
             f"{folder}: expected no sub-folders beside train and test, got {', '.join(sorted(names - _OFFICIAL))}; "
             f"move them away, and let --validation take images from train"
         )
+    if names and names < _OFFICIAL:
+        (there,) = names
+        (missing,) = _OFFICIAL - names
+        raise DataError(
+            f"{folder}: expected sub-folders train and test, or one for each class, got {there} alone; "
+            f"add {missing}, or give {folder / there} as the data"
+        )
     return names == _OFFICIAL
 
 

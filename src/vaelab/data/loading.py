@@ -79,4 +79,5 @@ def _existing(name: str | Path) -> Path:
         )
     if path.suffix == ".npz" or os.sep in str(name):
         raise DataError(f"{path}: expected a .npz file or an image folder, got nothing there; check the path")
-    raise UsageError(f"unknown data set {str(name)!r}; {nearest(str(name), sources.names())}, or a .npz file or folder")
+    hint = nearest(str(name), sources.names())
+    raise UsageError(f"unknown data set {str(name)!r}, and no .npz file or folder of that name; {hint}")

@@ -11,12 +11,12 @@ from vaelab.randomness import image_seeds, uniform_per_image
 from vaelab.specs import nearest
 
 VARIANTS: dict[str, str] = {
-    "grey": "grey levels x/255, not binarised",
-    "dynamic": "binarised at random, Bernoulli(x/255), drawn anew each time an image is used",
-    "static": "binarised at random once, Bernoulli(x/255), fixed per image by its content",
-    "dequantised": "uniform noise added, (x + u)/256 with u in [0, 1)",
+    "grey": "grey pixels",
+    "dynamic": "dynamically binarised pixels",
+    "static": "statically binarised pixels",
+    "dequantised": "dequantised pixels",
 }
-"""Pixel variant → what it is, as protocols say it. ``x`` are the levels 0 to 255."""
+"""Pixel variant → what protocols call its pixels; `prepare` says how they are made."""
 
 _CHUNK = 1000  # images binarised at a time, so that their noise stays small
 

@@ -9,8 +9,19 @@ from torch import Tensor
 
 from vaelab.autoencoder import Autoencoder
 from vaelab.building import Model
+from vaelab.data.corruption import Corruption, corrupt_fixed
 from vaelab.data.images import ImageData
-from vaelab.evaluation.draws import MEMORY, Batch, Progress, draws, frozen_copy, image_batches, rows_within
+from vaelab.errors import UsageError
+from vaelab.evaluation.draws import (
+    MEMORY,
+    Batch,
+    Progress,
+    draws,
+    frozen_copy,
+    image_batches,
+    images_within,
+    rows_within,
+)
 from vaelab.vae import VAE
 
 
@@ -39,6 +50,7 @@ def evaluate_bounds(
     memory: int = MEMORY,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
+    corruption: Corruption | None = None,
 ) -> ImageScores:
     """−ELBO, reconstruction and KL of every image.
 
@@ -46,9 +58,11 @@ def evaluate_bounds(
     where there is one, else (1/S) Σ_s [log q(z_s|x,c) − log p(z_s|c)].
 
     ``variant`` is the pixel variant; labels are the condition of a conditional model. ``seed`` and an image's content
-    give its noise, so ``batch_size`` (images) and ``memory`` (bytes, of a decoder batch) change no score. ``progress``
-    is called with the number of images done. Raises `DataError` where the data does not fit the model, `UsageError` for
-    numbers below 1. Kingma & Welling 2013, arXiv:1312.6114.
+    give its noise, so ``batch_size`` (images) and ``memory`` (bytes, of a batch in a network) change a score only by
+    rounding. ``progress`` is called with the number of images done. ``corruption``: of an autoencoder's input, seeded
+    likewise; the clean image is scored. Raises `DataError` where the data does not fit the model, `UsageError` for
+    another variant than the likelihood's, numbers below 1 or a corruption for a VAE. Kingma & Welling 2013,
+    arXiv:1312.6114.
 
     >>> from vaelab import build_model, presets
     >>> model = build_model(presets.get("conv-vae").model)
@@ -57,17 +71,19 @@ def evaluate_bounds(
     >>> bool(torch.equal(scores.negative_elbo, scores.reconstruction + scores.kl))
     True
     """
+    if corruption is not None and not isinstance(model, Autoencoder):
+        raise UsageError("a corrupted input is scored for autoencoders alone; leave the corruption out")
     scorer = frozen_copy(model, device)
-    size, rows = batch_size, batch_size
-    if isinstance(scorer, VAE):
-        rows = rows_within(scorer, memory, max(1, batch_size))
-        size = min(size, rows)
+    size = images_within(scorer, memory, batch_size)
+    rows = rows_within(scorer, memory, batch_size) if isinstance(scorer, VAE) else size
+    size = min(size, rows)
     # Whole results at once: small tensors kept from each batch would pin the freed memory between them.
     reconstruction, kl = torch.empty(2, len(data), dtype=torch.float64)
     for batch in image_batches(scorer, data, variant, seed=seed, size=size):
         here = slice(batch.done - len(batch.x), batch.done)
         if isinstance(scorer, Autoencoder):
-            reconstruction[here] = -scorer.decode(scorer.encode(batch.x, batch.c), batch.c).log_prob(batch.x).cpu()
+            given = batch.x if corruption is None else corrupt_fixed(corruption, batch.x, seed)
+            reconstruction[here] = -scorer.decode(scorer.encode(given, batch.c), batch.c).log_prob(batch.x).cpu()
         else:
             reconstruction[here], kl[here] = _score(scorer, batch, samples, seed, rows)
         if progress is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vaelab.autoencoder import Autoencoder
 from vaelab.building import Model
 from vaelab.data.images import ImageData
 from vaelab.data.pixels import prepare_fixed
@@ -24,12 +26,12 @@ Progress = Callable[[int], None]
 """Called with the number of images done so far."""
 
 MEMORY = 512 * 2**20
-"""Default bound on the working memory of a decoder batch, bytes."""
+"""Default bound on the working memory of a batch in the encoder or the decoder, bytes."""
 
 BLOCK = 50
 """Samples of z whose noise comes from one generator. A part of the results: with another block, other draws."""
 
-_LIVE = 8  # at most so many tensors as large as the decoder's largest one are alive at the same time, by measurement
+_LIVE = 8  # at most so many tensors as large as a network's largest one are alive at the same time, by measurement
 _ROWS = {"cpu": 1000}  # decoder rows at a time: the fastest measured on a CPU, whose caches larger batches overflow
 _ROWS_ACCELERATOR = 16384
 
@@ -74,7 +76,8 @@ class Batch:
 def image_batches(model: Model, data: ImageData, variant: str, *, seed: int, size: int) -> Iterator[Batch]:
     """The images of ``data`` in order, ``size`` at a time, their pixels fixed by (``seed``, content).
 
-    Raises `DataError` where the data does not fit the model, `UsageError` for a size below 1.
+    Raises `DataError` where the data does not fit the model, `UsageError` where its variant does not fit the likelihood
+    and for a size below 1.
     """
     check_fit(model, data, variant)
     at_least("batch_size", size, 1)
@@ -117,23 +120,55 @@ def rows_within(model: VAE, memory: int, rows: int | None = None) -> int:
     return max(1, min(rows, memory // (4 * _LIVE * _floats_of_a_row(model, device))))
 
 
-def _floats_of_a_row(model: VAE, device: torch.device) -> int:
+def images_within(model: Model, memory: int, images: int) -> int:
+    """How many images are encoded at a time: ``images``, less if ``memory`` asks for it, as in `rows_within`.
+
+    Of an autoencoder the same images are decoded at once, so its decoder counts, too.
+    """
+    at_least("batch_size", images, 1)
+    largest = _floats_of_an_image(model, device_of(model))
+    if isinstance(model, Autoencoder):
+        largest = max(largest, _floats_of_a_row(model, device_of(model)))
+    return max(1, min(images, memory // (4 * _LIVE * largest)))
+
+
+def _floats_of_an_image(model: Model, device: torch.device) -> int:
+    x = torch.zeros(1, *model.image_shape, device=device)
+    with _sizes(model.encoder) as sizes:
+        model.encode(x, _label(model, device))
+    return max(x.numel(), *sizes)
+
+
+def _floats_of_a_row(model: Model, device: torch.device) -> int:
+    c = _label(model, device)
+    with _sizes(model.decoder) as sizes:
+        model.decode(torch.zeros(1, model.latent, device=device), c)
+    if isinstance(model, VAE):
+        pz = model.pz(1, c)
+        if isinstance(pz, NormalMixture):  # log p(z) compares each z with each component
+            sizes.append(pz.mean.numel())
+    return max(sizes)
+
+
+def _label(model: Model, device: torch.device) -> Tensor | None:
+    return torch.zeros(1, dtype=torch.int64, device=device) if model.classes else None
+
+
+@contextmanager
+def _sizes(network: nn.Module) -> Iterator[list[int]]:
+    """Within: the list grows by the number of floats that each layer of ``network`` puts out."""
     sizes = [1]
 
     def note(module: Any, inputs: Any, output: Any) -> None:
-        sizes.append(output.numel())
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
 
-    c = torch.zeros(1, dtype=torch.int64, device=device) if model.classes else None
-    hooks = [module.register_forward_hook(note) for module in model.decoder.modules()]
+    hooks = [module.register_forward_hook(note) for module in network.modules()]
     try:
-        model.decode(torch.zeros(1, model.latent, device=device), c)
+        yield sizes
     finally:
         for hook in hooks:
             hook.remove()
-    pz = model.pz(1, c)
-    if isinstance(pz, NormalMixture):  # log p(z) compares each z with each component
-        sizes.append(pz.mean.numel())
-    return max(sizes)
 
 
 def at_least(name: str, value: int, low: int) -> None:

@@ -11,7 +11,7 @@ from vaelab.autoencoder import Autoencoder
 from vaelab.building import Model
 from vaelab.data.images import ImageData
 from vaelab.distributions import kl_per_dimension as kl_of
-from vaelab.evaluation.draws import frozen_copy, image_batches
+from vaelab.evaluation.draws import MEMORY, frozen_copy, image_batches, images_within
 
 ACTIVE = 0.01
 """A unit is active where the variance of its posterior mean over the data is larger (Burda et al. 2015)."""
@@ -38,12 +38,14 @@ def posterior_statistics(
     *,
     seed: int = 0,
     batch_size: int = 500,
+    memory: int = MEMORY,
     device: torch.device | str | None = None,
 ) -> PosteriorStatistics:
     """Means, log-standard-deviations and KL per dimension of q(z|x,c), for every image; no draw of z.
 
-    ``seed`` fixes the pixels of the random variants; ``batch_size`` (images) changes no number. Raises `DataError`
-    where the data does not fit the model.
+    ``seed`` fixes the pixels of the random variants; ``batch_size`` (images) and ``memory`` (bytes, of a batch in a
+    network) change a number only by rounding. Raises `DataError` where the data does not fit the model, `UsageError`
+    for another variant than the likelihood's.
 
     >>> from vaelab import build_model, presets
     >>> model = build_model(presets.get("conv-vae").model)
@@ -52,7 +54,8 @@ def posterior_statistics(
     torch.Size([3, 2])
     """
     scorer = frozen_copy(model, device)
-    batches = image_batches(scorer, data, variant, seed=seed, size=batch_size)
+    size = images_within(scorer, memory, batch_size)
+    batches = image_batches(scorer, data, variant, seed=seed, size=size)
     # Whole results at once: small tensors kept from each batch would pin the freed memory between them.
     means, log_stds = torch.empty(2, len(data), scorer.latent)
     kl: Tensor | None = torch.empty(len(data), scorer.latent, dtype=torch.float64)
@@ -78,13 +81,17 @@ def embed(
     *,
     seed: int = 0,
     batch_size: int = 500,
+    memory: int = MEMORY,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """The representation of every image, ``(n, latent)``: the posterior mean, or an autoencoder's code; no randomness.
 
     Arguments and errors as in `posterior_statistics`.
     """
-    return posterior_statistics(model, data, variant, seed=seed, batch_size=batch_size, device=device).means
+    statistics = posterior_statistics(
+        model, data, variant, seed=seed, batch_size=batch_size, memory=memory, device=device
+    )
+    return statistics.means
 
 
 def kl_per_dimension(statistics: PosteriorStatistics) -> Tensor | None:

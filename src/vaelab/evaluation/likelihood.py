@@ -20,6 +20,7 @@ from vaelab.evaluation.draws import (
     draws,
     frozen_copy,
     image_batches,
+    images_within,
     rows_within,
 )
 from vaelab.vae import VAE
@@ -35,11 +36,6 @@ class LikelihoodScores:
     log_likelihood: Tensor
     effective_sample_size: Tensor
     samples: int
-
-    @property
-    def standard_error(self) -> Tensor:
-        """Of each image's estimate, nats: √(1/ESS − 1/K), to first order in the weights' spread."""
-        return (1 / self.effective_sample_size - 1 / self.samples).clamp_min(0).sqrt()
 
 
 @torch.no_grad()
@@ -61,9 +57,9 @@ def log_likelihood(
 
     Images × samples are decoded in chunks of ``rows`` (None: what is fast on the device; fewer where the working memory
     would pass ``memory`` bytes) and summed as they come, so that the memory does not grow with n or K; an image is
-    encoded once. Each image's noise is its own, so the chunks do not change the result. ``progress`` is called with the
-    number of images done. Raises `UsageError` for an autoencoder or numbers below 1, `DataError` where the data does
-    not fit the model. Burda et al. 2015, arXiv:1509.00519.
+    encoded once. Each image's noise is its own, so the chunks change the result only by rounding. ``progress`` is
+    called with the number of images done. Raises `UsageError` for an autoencoder, another variant than the likelihood's
+    or numbers below 1, `DataError` where the data does not fit the model. Burda et al. 2015, arXiv:1509.00519.
 
     >>> from vaelab import build_model, presets
     >>> model = build_model(presets.get("conv-vae").model)
@@ -79,7 +75,7 @@ def log_likelihood(
     at_least("importance samples", samples, 1)
     scorer = frozen_copy(model, device)
     rows = rows_within(scorer, memory, rows)
-    size = max(1, rows // min(samples, BLOCK))
+    size = images_within(scorer, memory, max(1, rows // min(samples, BLOCK)))
     # Whole results at once: small tensors kept from each batch would pin the freed memory between them.
     estimates, effective = torch.empty(2, len(data), dtype=torch.float64)
     for batch in image_batches(scorer, data, variant, seed=seed, size=size):

@@ -6,14 +6,9 @@ import re
 from dataclasses import dataclass
 
 from vaelab.building import Model
+from vaelab.data.pixels import VARIANTS
 from vaelab.likelihoods import Likelihood
 
-_PIXELS = {
-    "grey": "grey pixels",
-    "dynamic": "dynamically binarised pixels",
-    "static": "statically binarised pixels",
-    "dequantised": "dequantised pixels",
-}
 _MEASURES = {"mass": "{} mass", "density": "{} density", "unnormalised": "unnormalised {}"}
 
 
@@ -53,7 +48,7 @@ class Protocol:
         """The pixel variant, and what log p(x|z,c) is on it."""
         likelihood = self.model.likelihood
         measure = likelihood.measures[self.variant]
-        return f"{_PIXELS.get(self.variant, self.variant)} ({_MEASURES[measure].format(likelihood_name(likelihood))})"
+        return f"{VARIANTS[self.variant]} ({_MEASURES[measure].format(likelihood_name(likelihood))})"
 
     def text(self, *parts: str) -> str:
         """Split, pixels, condition, ``parts``, seed."""

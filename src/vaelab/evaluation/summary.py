@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 
 from vaelab.autoencoder import Autoencoder
 from vaelab.building import Model
+from vaelab.data.corruption import CORRUPTIONS
 from vaelab.data.images import ImageData
 from vaelab.evaluation.bounds import ImageScores, evaluate_bounds
 from vaelab.evaluation.draws import MEMORY, Progress, at_least
@@ -15,9 +17,9 @@ from vaelab.evaluation.latents import ACTIVE, PosteriorStatistics, active_units,
 from vaelab.evaluation.likelihood import LikelihoodScores, log_likelihood
 from vaelab.evaluation.protocol import Protocol, counted
 from vaelab.metrics import Metric
+from vaelab.specs import Spec
 
 NATS = "nats per image"
-_AT_THE_CODE = "at the code, no bound on −log p(x)"
 LISTED_DIMENSIONS = 64
 """Up to this many latent dimensions, each one's KL is a metric of its own."""
 
@@ -35,6 +37,7 @@ def evaluate(
     memory: int = MEMORY,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
+    corruption: str = "none",
 ) -> dict[str, Metric]:
     """Name → metric: means over the images of ``data``, every image weighted once.
 
@@ -42,11 +45,13 @@ def evaluate(
     ``negative_log_likelihood`` and ``effective_sample_size`` (`log_likelihood`, where ``importance_samples`` > 0);
     ``bits_per_dimension`` of the tighter of the two, where the likelihood gives it a meaning on this ``variant``;
     ``active_units`` (two images or more); ``kl_of_dimension_<j>``, j from 1 (closed form, at most 64 dimensions). An
-    autoencoder has ``reconstruction`` alone.
+    autoencoder has ``reconstruction`` of the clean input and, with a ``corruption`` (a spec), ``denoising``:
+    −log p(clean x|z of the corrupted x).
 
     ``split`` names the data in the protocol. ``progress`` is called with the number of images done in the longest pass:
     importance sampling, else the bounds. Raises `DataError` where the data does not fit the model, `UsageError` for
-    numbers out of range, or importance samples of an autoencoder.
+    numbers out of range, another variant than the likelihood's, importance samples of an autoencoder or a corruption
+    for a VAE.
 
     >>> from vaelab import build_model, presets
     >>> model = build_model(presets.get("conv-vae").model)
@@ -55,30 +60,38 @@ def evaluate(
     'test split, grey pixels (unnormalised Bernoulli), 1 sample of z per image, seed 0'
     """
     at_least("importance samples", importance_samples, 0)
-    protocol = Protocol(model, variant, split, seed)
+    protocol, noise = Protocol(model, variant, split, seed), Spec.parse(corruption)
+    bounds = partial(
+        evaluate_bounds, model, data, variant, seed=seed, batch_size=batch_size, memory=memory, device=device
+    )
+    noisy = None if noise.name == "none" else bounds(corruption=CORRUPTIONS.build(noise))
     weighted = None
     if importance_samples:
         weighted = log_likelihood(
             model, data, variant, samples=importance_samples, seed=seed, memory=memory, device=device, progress=progress
         )
-    scores = evaluate_bounds(
-        model,
-        data,
-        variant,
-        samples=samples,
-        seed=seed,
-        batch_size=batch_size,
-        memory=memory,
-        device=device,
-        progress=None if weighted else progress,
-    )
+    scores = bounds(samples=samples, progress=None if weighted else progress)
     if isinstance(model, Autoencoder):
-        return {"reconstruction": Metric.mean(scores.reconstruction, NATS, protocol.text(_AT_THE_CODE))}
-    statistics = posterior_statistics(model, data, variant, seed=seed, batch_size=batch_size, device=device)
+        return _code_metrics(scores, noisy, protocol, noise)
+    statistics = posterior_statistics(
+        model, data, variant, seed=seed, batch_size=batch_size, memory=memory, device=device
+    )
     metrics = _bound_metrics(scores, protocol, samples, closed=statistics.kl is not None)
     if weighted is not None:
         metrics |= _likelihood_metrics(weighted, protocol)
     return metrics | _bits_metric(scores, weighted, protocol, metrics) | _latent_metrics(statistics, protocol)
+
+
+def _code_metrics(
+    scores: ImageScores, noisy: ImageScores | None, protocol: Protocol, corruption: Spec
+) -> dict[str, Metric]:
+    """Of an autoencoder: what it was given stands in the protocol."""
+    code = f"at the code, no bound on {protocol.measured}"
+    metrics = {"reconstruction": Metric.mean(scores.reconstruction, NATS, protocol.text("clean input", code))}
+    if noisy is not None:
+        given = f"input corrupted by {corruption}"
+        metrics["denoising"] = Metric.mean(noisy.reconstruction, NATS, protocol.text(given, "clean target", code))
+    return metrics
 
 
 def _bound_metrics(scores: ImageScores, protocol: Protocol, samples: int, closed: bool) -> dict[str, Metric]:
