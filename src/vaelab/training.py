@@ -332,8 +332,8 @@ def fit(
     are kept (checkpoint ``best``), put back at the end, and ``config.patience`` is counted on it. With a ``folder``,
     history and checkpoints are written there, and ``resume`` continues from them bit for bit.
 
-    Raises `DataError` before the first step where the data does not fit, `TrainingError` where the loss is not finite,
-    `Interrupted` after SIGINT or SIGTERM, when everything has been saved.
+    Raises `DataError` or `UsageError` before the first step where the data does not fit, `TrainingError` where the loss
+    is not finite, `Interrupted` after SIGINT or SIGTERM, when everything has been saved.
     """
     check_fit(model, train, variant)
     check_batch(train, config.batch_size)
