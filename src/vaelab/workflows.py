@@ -68,8 +68,13 @@ def train(
     preflight(network, splits, chosen)
     with RunFolder.begin(Path(out), _document(chosen, splits), overwrite=overwrite) as folder:
         _fit(network, splits, chosen, folder, resume=False, callbacks=[_DiscardEarlier(folder), *callbacks])
-    run = Run(folder, access, str(device))
-    run.__dict__.update(data=splits, model=network)  # what is already here need not be read again
+    return _trained(folder, access, str(device), splits, network)
+
+
+def _trained(folder: RunFolder, access: DataAccess, device: str, splits: Splits, model: Model) -> Run:
+    """The run in ``folder``; what is already here, data and model, need not be read again."""
+    run = Run(folder, access, device)
+    run.__dict__.update(data=splits, model=model)
     return run
 
 
@@ -124,9 +129,7 @@ def resume(
         begun = has_checkpoint(folder.checkpoints, "last") or bool(folder.history()["step"])
         callbacks = [_KeepConfig(config, run), *callbacks]
         _fit(network, splits, config, folder, resume=begun, callbacks=callbacks)
-    finished = Run(folder, run.access, config.training.device)
-    finished.__dict__.update(data=splits, model=network)
-    return finished
+    return _trained(folder, run.access, config.training.device, splits, network)
 
 
 def _changed(config: RunConfig, epochs: int | None, device: str | None) -> RunConfig:

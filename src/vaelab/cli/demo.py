@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +45,8 @@ def demo(
 
     Needs no download and less than two minutes. An earlier demo in DIR is replaced.
     """
+    from vaelab.devices import threads  # torch is loaded when a command runs, not for its help
+
     start = time.monotonic()
     for name, preset in MODELS.items():
         _check_replaceable(out / name, preset)
@@ -54,7 +54,8 @@ def demo(
     if epochs is not None or quick:
         settings["epochs"] = QUICK_EPOCHS if epochs is None else epochs
     runs, metrics = {}, {}
-    with _one_thread():
+    # So small a model gains nothing from more threads, and loses much where others want the processors, too.
+    with threads(1):
         for name, preset in MODELS.items():
             runs[name], metrics[name] = _make(out / name, preset, settings, quiet)
     if as_json:
@@ -78,19 +79,6 @@ def _check_replaceable(folder: Path, preset: str) -> None:
     data = values.get("data")
     if values.get("preset") != preset or not isinstance(data, dict) or data.get("name") != "digits":
         raise UsageError(f"{folder} holds a run that is no demo's; choose another --out")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """So small a model gains nothing from more, and loses much where other programs want the processors, too."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _make(folder: Path, preset: str, settings: dict[str, int], quiet: bool) -> tuple[Run, dict[str, Metric]]:
