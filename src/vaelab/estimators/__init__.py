@@ -1,0 +1,1 @@
+"""The scikit-learn face: estimators over ``(n, features)`` arrays."""
