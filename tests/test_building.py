@@ -113,7 +113,7 @@ def test_the_default_initialisation_shrinks_the_signal():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"kind": "gan"}, "unknown model kind 'gan'; known: autoencoder, vae"),
+        ({"kind": "gan"}, "unknown model kind 'gan'; known: autoencoder, m1+m2, m2, vae"),
         ({"condition": "ad"}, "unknown condition 'ad'; did you mean add?"),
         ({"init": "hee"}, "unknown init 'hee'; did you mean he?"),
         ({"latent": 0}, "expected latent ≥ 1, got 0"),

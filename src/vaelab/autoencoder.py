@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-from vaelab.distributions import PixelDistribution
+from vaelab.distributions import PixelDistribution, float32_or_more
 from vaelab.likelihoods import Likelihood
 from vaelab.vae import check_images, decode, one_hot
 
@@ -18,6 +20,7 @@ class Autoencoder(nn.Module):
     """
 
     kind = "autoencoder"
+    needs_labels: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class Autoencoder(nn.Module):
         """z ``(batch, latent)``."""
         check_images(x, self.image_shape)
         z: Tensor = self.bottleneck(self.encoder(x, one_hot(c, self.classes, len(x))))
-        return z.float()
+        return float32_or_more(z)
 
     def decode(self, z: Tensor, c: Tensor | None = None) -> PixelDistribution:
         """p(x|z,c) of ``z (batch, latent)`` or ``(sample, batch, latent)``."""

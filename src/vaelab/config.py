@@ -33,6 +33,12 @@ class DataConfig:
     """Fraction held out for testing, where the data set has no test split of its own."""
     seed: int = 0
     """Of the splits. Apart from the training seed, so that seeds can be compared on the same images."""
+    labels: int = 0
+    """Keep the labels of so many training images and hide the others' from an m2 or m1+m2; 0: keep all."""
+    labels_choice: str = "stratified"
+    """Which labels are kept: stratified (equally many of each class) or random."""
+    labels_seed: int = 0
+    """Of the choice of labels."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class ModelConfig:
     """The five parts. Parts are specs: ``name:option=value,…``."""
 
     kind: str = "vae"
-    """vae or autoencoder."""
+    """vae, autoencoder, m2 (semi-supervised) or m1+m2 (the same on the latents of a VAE trained before)."""
     latent: int = 2
     """Latent dimensions."""
     conditional: bool = False
@@ -52,6 +58,10 @@ class ModelConfig:
     prior: str = "normal"
     decoder: str = "conv"
     likelihood: str = "bernoulli"
+    classifier: str = "mlp:hidden=500/500"
+    """The network of q(y|x) of an m2: a spec as the encoder's."""
+    top: str = "m2"
+    """M2 of an m1+m2, whose M1 is the other keys: m2:latent=…,hidden=…,classifier=…, see `building.TOPS`."""
     init: str = "he-encoder"
     """he-encoder (variance-preserving in the encoder, PyTorch's default in the decoder), he (both) or torch."""
     image_shape: tuple[int, ...] = (1, 28, 28)
@@ -66,10 +76,16 @@ class TrainingConfig:
 
     objective: str = "elbo"
     """A spec: elbo:beta=…,warmup=…,free_bits=…, iwae:samples=…, reconstruction."""
+    augmentation: str = "none"
+    """A spec; of the training images, input and target alike."""
     corruption: str = "none"
     """A spec; the input is corrupted, the target stays clean."""
+    m1: str = ""
+    """The run folder whose model is the M1 of an m1+m2; afterwards the run does without it."""
     epochs: int = 10
     batch_size: int = 128
+    labelled_batch: int = 0
+    """So many images of each batch are labelled ones, again and again, beside the others. 0: as they come."""
     optimizer: str = "adam"
     """adam or adamw."""
     lr: float = 1e-3
@@ -141,6 +157,7 @@ VARIANTS = ("grey", "dynamic", "static", "dequantised")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "one-cycle")
 PRECISIONS = ("float32", "bf16")
+LABEL_CHOICES = ("stratified", "random")
 LARGEST_SEED = 2**63 - 1
 
 
@@ -157,6 +174,7 @@ def check(config: RunConfig) -> None:
     choice("optimizer", training.optimizer, OPTIMIZERS)
     choice("schedule", training.schedule, SCHEDULES)
     choice("precision", training.precision, PRECISIONS)
+    choice("choice of labels", data.labels_choice, LABEL_CHOICES)
     check_device(training.device)
     whole = data.validation >= 1 and data.validation % 1 == 0
     for name, value, fits, expected in (
@@ -171,6 +189,14 @@ def check(config: RunConfig) -> None:
         ("clip", training.clip, 0 <= training.clip < math.inf, "a finite number ≥ 0 (0: no clipping)"),
         ("patience", training.patience, training.patience >= 0, "a number ≥ 0 (0: never stop early)"),
         ("checkpoint_steps", training.checkpoint_steps, training.checkpoint_steps >= 1, "a number ≥ 1"),
+        ("labels", data.labels, data.labels >= 0, "a number ≥ 0 (0: all)"),
+        (
+            "labelled_batch",
+            training.labelled_batch,
+            0 <= training.labelled_batch < training.batch_size,
+            f"a number ≥ 0 and below the batch size {training.batch_size}",
+        ),
+        ("the labels' seed", data.labels_seed, 0 <= data.labels_seed <= LARGEST_SEED, "a number from 0 to 2^63 − 1"),
         ("the data's seed", data.seed, 0 <= data.seed <= LARGEST_SEED, "a number from 0 to 2^63 − 1"),
         ("the training's seed", training.seed, 0 <= training.seed <= LARGEST_SEED, "a number from 0 to 2^63 − 1"),
     ):

@@ -43,6 +43,11 @@ def soft_bound(value: Tensor, low: float, high: float) -> Tensor:
     return high - softplus(high - low - softplus(value - low))
 
 
+def float32_or_more(value: Tensor) -> Tensor:
+    """``value`` in float32, or in float64 where it is that: a network's output, whatever it was computed in."""
+    return value if value.dtype == torch.float64 else value.float()
+
+
 @dataclass(frozen=True)
 class DiagonalNormal:
     """N(mean, diag exp(2 log_std)), one for each image: ``mean`` and ``log_std`` are ``(batch, latent)``.
@@ -128,6 +133,10 @@ class PixelDistribution(Protocol):
         """log p(x|z,c) in nats, summed over channels and pixels."""
         ...
 
+    def nats_per_pixel(self, x: Tensor) -> Tensor:
+        """−log p(x_i|z,c) of each channel and pixel, of x's shape (and leading dimensions of z's)."""
+        ...
+
     @property
     def mean(self) -> Tensor:
         """E[x|z,c]."""
@@ -154,9 +163,12 @@ class Bernoulli:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Σ x log σ(η) + (1 − x) log σ(−η)."""
+        return -_sum_pixels(self.nats_per_pixel(x))
+
+    def nats_per_pixel(self, x: Tensor) -> Tensor:
+        """The summands of −log p(x)."""
         x = x.expand_as(self.logits)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
-        return -_sum_pixels(loss)
+        return torch.nn.functional.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
 
     @property
     def mean(self) -> Tensor:
@@ -177,8 +189,12 @@ class Normal:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """−Σ [½ (x − μ)²/σ² + log σ + ½ log 2π]."""
+        return -_sum_pixels(self.nats_per_pixel(x))
+
+    def nats_per_pixel(self, x: Tensor) -> Tensor:
+        """The summands of −log p(x)."""
         standard = (x - self.mean) * (-self.log_std).exp()
-        return -_sum_pixels(0.5 * standard.square() + self.log_std + 0.5 * LOG_2PI)
+        return 0.5 * standard.square() + self.log_std + 0.5 * LOG_2PI
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One draw; it may leave [0, 1], as the density does."""
@@ -200,11 +216,15 @@ class ContinuousBernoulli:
 
         Near η = 0 the series Σ [η (x − ½) − η²/24 + η⁴/2880].
         """
+        return -_sum_pixels(self.nats_per_pixel(x))
+
+    def nats_per_pixel(self, x: Tensor) -> Tensor:
+        """The summands of −log p(x)."""
         small, near, far = _split_at_zero(self.logits, 0.2)
-        series = near * (x - 0.5) - near.square() / 24 + near.square().square() / 2880
+        series = near * (0.5 - x) + near.square() / 24 - near.square().square() / 2880
         size = far.abs()
-        exact = -size * torch.where(far > 0, 1 - x, x) - torch.log(-torch.expm1(-size) / size)
-        return _sum_pixels(torch.where(small, series, exact))
+        exact = size * torch.where(far > 0, 1 - x, x) + torch.log(-torch.expm1(-size) / size)
+        return torch.where(small, series, exact)
 
     @property
     def mean(self) -> Tensor:
@@ -248,6 +268,10 @@ class DiscretisedLogistic:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Σ log P(k) of the levels ``x`` = k/255, which are not rounded; finite however unlikely a level."""
+        return -_sum_pixels(self.nats_per_pixel(x))
+
+    def nats_per_pixel(self, x: Tensor) -> Tensor:
+        """−log P(k) of each."""
         x = x.unsqueeze(-4)
         inverse = (-self.log_scale).exp()
         upper = (x - self.locations + 1 / 510) * inverse
@@ -257,7 +281,7 @@ class DiscretisedLogistic:
         inner = log_sigmoid(upper) + log_sigmoid(-lower) + torch.log(-torch.expm1(-inverse / 255))
         log_mass = torch.where(x > 1 - 1 / 510, log_sigmoid(-lower), inner)
         log_mass = torch.where(x < 1 / 510, log_sigmoid(upper), log_mass)
-        return _sum_pixels(torch.logsumexp(self.log_weights + log_mass, dim=-4))
+        return -torch.logsumexp(self.log_weights + log_mass, dim=-4)
 
     @property
     def mean(self) -> Tensor:

@@ -76,13 +76,19 @@ class BernoulliLikelihood(Likelihood):
 class NormalLikelihood(Likelihood):
     """N(mean, σ²) with one σ for all pixels, fixed (``std``) or learned from there; the mean through a sigmoid.
 
-    ``mean=identity`` leaves the decoder's output as it is.
+    ``mean=identity`` leaves the decoder's output as it is. ``heteroscedastic``: the decoder gives log (σ / ``std``) of
+    each pixel, too, in a second set of channels; σ stays between ``std``/20 and 20 ``std``.
     """
 
     measures = MappingProxyType({"dequantised": "density", "grey": "unnormalised"})
 
-    def __init__(self, *, std: float = 0.1, learned: bool = False, mean: str = "sigmoid") -> None:
+    def __init__(
+        self, *, std: float = 0.1, learned: bool = False, mean: str = "sigmoid", heteroscedastic: bool = False
+    ) -> None:
         super().__init__()
+        if learned and heteroscedastic:
+            raise ValueError("learned and heteroscedastic are two ways to learn σ; leave one of them out")
+        self.heteroscedastic, self.outputs_per_channel = heteroscedastic, 2 if heteroscedastic else 1
         if not 1e-4 <= std <= 1e4:
             raise ValueError(f"expected std between 0.0001 and 10000, got {std}")
         if mean not in ("sigmoid", "identity"):
@@ -97,8 +103,12 @@ class NormalLikelihood(Likelihood):
 
     def forward(self, output: Tensor) -> Normal:
         """See `Likelihood`."""
+        log_std = self.log_std
+        if self.heteroscedastic:
+            output, relative = output.chunk(2, dim=-3)
+            log_std = log_std + soft_bound(relative, -3.0, 3.0)
         mean = output.sigmoid() if self.squash else output
-        return Normal(mean, soft_bound(self.log_std, -20.0, 20.0))
+        return Normal(mean, soft_bound(log_std, -20.0, 20.0))
 
 
 @LIKELIHOODS.register("continuous-bernoulli")

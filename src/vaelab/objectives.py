@@ -16,7 +16,9 @@ from torch import Tensor
 
 from vaelab.autoencoder import Autoencoder
 from vaelab.distributions import DiagonalNormal, LatentDistribution, kl_per_dimension
+from vaelab.semisupervised import SemiSupervisedVAE
 from vaelab.specs import Registry
+from vaelab.stacked import StackedVAE
 from vaelab.vae import VAE
 
 
@@ -238,3 +240,78 @@ class Reconstruction(Objective):
         """See `Objective`."""
         reconstruction = -model.decode(model.encode(x, c), c).log_prob(x if target is None else target)
         return Terms(reconstruction.mean(), reconstruction, torch.zeros_like(reconstruction), None, 0.0)
+
+
+@OBJECTIVES.register("m2")
+class M2(Objective):
+    """The bound of a partly labelled data set, for a `SemiSupervisedVAE` or a `StackedVAE`; labels −1 (or none) unseen.
+
+    With −L(x,y) = E_q(z|x,y) log p(x|z,y) − KL(q(z|x,y) ‖ p(z)) + log p(y), the bound of a labelled image is −L(x,y) ≤
+    log p(x,y), of an unlabelled one −U(x) = −Σ_y q(y|x) L(x,y) + H(q(y|x)) ≤ log p(x): all labels in one pass, with the
+    same ``samples`` draws of noise for each. ``reconstruction`` and ``kl`` of an unlabelled image are those of (y, z).
+
+    loss = −(Σ_u bound + λ Σ_l bound) / (n_u + λ n_l) + ``alpha`` · (1/n_l) Σ_l −log q(y_l|x_l) over the batch's n_u
+    unlabelled and n_l labelled images; λ = ``labelled``. So ``alpha=0.1`` is the paper's α = 0.1 N for its sum over N
+    images. Kingma, Rezende, Mohamed & Welling 2014, arXiv:1406.5298.
+    """
+
+    def __init__(self, *, alpha: float = 0.1, labelled: float = 1.0, samples: int = 1) -> None:
+        _at_least("alpha", alpha, 0)
+        _at_least("labelled", labelled, 0)
+        _at_least("samples", samples, 1)
+        self.alpha, self.labelled, self.samples = float(alpha), float(labelled), samples
+
+    def __call__(
+        self,
+        model: SemiSupervisedVAE,
+        x: Tensor,
+        c: Tensor | None = None,
+        target: Tensor | None = None,
+        *,
+        epoch: float = float("inf"),
+        generator: torch.Generator | None = None,
+    ) -> Terms:
+        """See `Objective`."""
+        target = x if target is None else target
+        labels = torch.full((len(x),), -1, device=x.device) if c is None else c
+        if isinstance(model, StackedVAE):  # M2 of a draw of z₁: −log p(z₁,y) takes the place of the prior's −log p(z₁)
+            z, log_px, log_qz = model.below(x, target, generator)
+            log_q, top_reconstruction, top_kl = self._bounds(model.top, z, labels, z, generator)
+            reconstruction, kl = -log_px, log_qz + top_reconstruction + top_kl
+        else:
+            log_q, reconstruction, kl = self._bounds(model, x, labels, target, generator)
+        seen = (labels >= 0).float()
+        weights = 1 - seen + self.labelled * seen
+        errors = -log_q.gather(1, labels.clamp_min(0)[:, None])[:, 0] * seen
+        bound = -(reconstruction + kl)
+        loss = -(weights * bound).sum() / weights.sum().clamp_min(1e-9)
+        return Terms(loss + self.alpha * errors.sum() / seen.sum().clamp_min(1), reconstruction, kl, bound)
+
+    def _bounds(
+        self,
+        model: SemiSupervisedVAE,
+        x: Tensor,
+        labels: Tensor,
+        target: Tensor,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """log q(y|x) ``(batch, classes)``, reconstruction, KL ``(batch,)``; a labelled image with its own label."""
+        log_q = model.classify(x).log_softmax(-1)
+        known, hidden = torch.nonzero(labels >= 0)[:, 0], torch.nonzero(labels < 0)[:, 0]
+        rows = torch.cat([known, hidden.repeat(model.classes)])
+        every = torch.arange(model.classes, device=x.device).repeat_interleave(len(hidden))
+        noise = torch.randn(self.samples, len(x), model.latent, generator=generator, device=x.device)
+        drawn = draw(
+            model, x[rows], torch.cat([labels[known], every]), target[rows], samples=self.samples, noise=noise[:, rows]
+        )
+        reconstruction, kl = -drawn.log_px.mean(0), drawn.kl + math.log(model.classes)
+        shape = (model.classes, len(hidden))
+        log_qy = log_q[hidden].T
+        expected = (log_qy.exp() * reconstruction[len(known) :].view(shape)).sum(0)
+        divergence = (log_qy.exp() * (kl[len(known) :].view(shape) + log_qy)).sum(0)
+        places = torch.cat([known, hidden]).argsort()
+        return (
+            log_q,
+            torch.cat([reconstruction[: len(known)], expected])[places],
+            torch.cat([kl[: len(known)], divergence])[places],
+        )

@@ -35,7 +35,8 @@ def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
 def make_optimizer(model: Model, config: TrainingConfig) -> torch.optim.Optimizer:
     """Adam or AdamW, fused: one kernel for all parameters. Kingma & Ba 2014, arXiv:1412.6980."""
     kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    return kinds[config.optimizer](model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return kinds[config.optimizer](learned, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 class WeightAverage:
@@ -47,7 +48,7 @@ class WeightAverage:
 
     def __init__(self, model: Model, share: float) -> None:
         self.share = share
-        self.parameters = dict(model.named_parameters())
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.tensors = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
 
     def update(self, step: int) -> None:

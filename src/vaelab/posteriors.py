@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vaelab.distributions import DiagonalNormal, soft_bound
+from vaelab.distributions import DiagonalNormal, float32_or_more, soft_bound
 from vaelab.specs import Registry
 
 POSTERIORS: Registry[nn.Module] = Registry("posterior")
@@ -34,5 +34,5 @@ class NormalPosterior(nn.Module):
     def forward(self, features: Tensor) -> DiagonalNormal:
         """``(batch, features)`` → q(z|x,c)."""
         # float32 even under mixed precision: the bound is computed from these.
-        log_std = soft_bound(self.factor * self.spread(features).float(), *LOG_STD_RANGE)
-        return DiagonalNormal(self.mean(features).float(), log_std)
+        log_std = soft_bound(self.factor * float32_or_more(self.spread(features)), *LOG_STD_RANGE)
+        return DiagonalNormal(float32_or_more(self.mean(features)), log_std)

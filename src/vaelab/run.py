@@ -19,7 +19,9 @@ from vaelab import plots
 from vaelab.building import Model, build_model
 from vaelab.checkpoint import checkpoint_state, has_checkpoint, load_checkpoint, load_into
 from vaelab.config import RunConfig, check
+from vaelab.data.batches import steps_in_epoch
 from vaelab.data.images import ImageData, Splits
+from vaelab.data.labels import hide_labels
 from vaelab.data.loading import load
 from vaelab.data.progress import Progress, no_progress
 from vaelab.devices import choose_device
@@ -30,7 +32,7 @@ from vaelab.metrics import Metric, MetricsNotSavedError
 from vaelab.pictures import PictureOptions, draw_picture, fitting_kinds
 from vaelab.preflight import check_fit
 from vaelab.randomness import generator
-from vaelab.runfolder import History, RunFolder
+from vaelab.runfolder import ESTIMATOR, History, RunFolder
 from vaelab.training import COLUMNS, TERMS
 from vaelab.vae import VAE
 
@@ -94,6 +96,11 @@ class Run:
             check(config)
         except UsageError as error:
             raise CheckpointError(f"{self.folder.config_path} is damaged or of another version: {error}") from error
+        if config.data.name == ESTIMATOR:
+            raise UsageError(
+                f"{self.folder.path} holds a scikit-learn estimator; load it with its class, for instance "
+                "vaelab.VAETransformer.load"
+            )
         return config
 
     @cached_property
@@ -114,6 +121,11 @@ class Run:
                 "bring them back or train anew"
             )
         return splits
+
+    @property
+    def seen(self) -> ImageData:
+        """The training images with the labels that the training saw; those it did not are −1."""
+        return as_seen(self.data.train, self.config)
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -165,7 +177,10 @@ class Run:
         if epoch >= training.epochs or 0 < training.patience <= epoch - best:
             return ""
         images = self.environment.get("train")
-        steps = training.epochs * math.ceil(images / training.batch_size) if isinstance(images, int) else "more"
+        steps: int | str = "more"
+        if isinstance(images, int):
+            known = self.config.data.labels or images
+            steps = training.epochs * steps_in_epoch(images, known, training.batch_size, training.labelled_batch)
         return (
             f"training is only at step {step} of {steps}; "
             f"if it was stopped, continue with: vaelab train --resume --out {self.folder.path}"
@@ -308,6 +323,12 @@ def _check_history(path: Path, history: History) -> None:
             fault = f"expected finite numbers in the column {name}"
     if fault:
         raise CheckpointError(f"{path} is no history of a training or is damaged: {fault}; restore it from a copy")
+
+
+def as_seen(train: ImageData, config: RunConfig) -> ImageData:
+    """The training images with the labels that ``config`` lets training see; the others' are −1."""
+    data = config.data
+    return hide_labels(train, data.labels, data.labels_seed, data.labels_choice)
 
 
 def fingerprint(splits: Splits) -> str:

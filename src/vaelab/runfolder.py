@@ -25,6 +25,8 @@ if sys.platform != "win32":
 
 FORMAT = "vaelab-run"
 VERSION = 1
+ESTIMATOR = "scikit-learn"
+"""In the place of a data set's name: the run is a scikit-learn estimator's, whose rows are not kept."""
 Number = int | float
 Cell = int | float | str
 # Columns of words; every other column holds numbers.
@@ -32,7 +34,7 @@ TEXT_COLUMNS = frozenset({"split"})
 
 _HEADER = ("format", "version", "vaelab")
 # What overwriting replaces; other files in the folder stay. config.json last: what it describes moves before it.
-_PARTS = ("checkpoints", "figures", "samples", "history.csv", "metrics.json", "config.json")
+_PARTS = ("checkpoints", "figures", "samples", "predictions", "anomaly", "history.csv", "metrics.json", "config.json")
 # What may stand in a folder that holds no run yet: the lock, and what a kill while config.json was written left.
 _LEFTOVER = re.compile(r"\.lock|\.config\.json\..*")
 

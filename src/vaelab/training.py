@@ -28,7 +28,8 @@ from vaelab.checkpoint import (
     save_checkpoint,
 )
 from vaelab.config import TrainingConfig
-from vaelab.data.batches import batches, epoch_order
+from vaelab.data.augmentation import AUGMENTATIONS
+from vaelab.data.batches import EpochOrders, batches
 from vaelab.data.corruption import CORRUPTIONS
 from vaelab.data.images import ImageData
 from vaelab.data.pixels import binarise_static, prepare, prepare_fixed
@@ -101,7 +102,10 @@ class Training:
         if variant == "static":  # binarised once: the images' own noise would be hashed anew in every batch
             self.train = binarise_static(self.train)
         self.objective: Objective = build_objective(config.objective, model)
+        self.augmentation = AUGMENTATIONS.build(Spec.parse(config.augmentation))
         self.corruption = CORRUPTIONS.build(Spec.parse(config.corruption))
+        self.orders = EpochOrders(train.labels, len(train), config.batch_size, config.labelled_batch, config.seed)
+        self.steps_per_epoch = self.orders.steps
         self.optimizer = make_optimizer(model, config)
         self.average = WeightAverage(model, config.average) if config.average else None
         self.generator = generator(config.seed, self.device, "training")
@@ -110,11 +114,6 @@ class Training:
         self.pending: list[tuple[int, float, float, Tensor]] = []
         self.last_batch: tuple[Tensor, Tensor | None] | None = None
         self.best_tensors: dict[str, Tensor] | None = None
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """The short last batch included."""
-        return math.ceil(len(self.train) / self.config.batch_size)
 
     @property
     def steps(self) -> int:
@@ -140,7 +139,7 @@ class Training:
         rate = learning_rate(config, progress.step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        target = prepare(images, self.variant, self.generator)
+        target = prepare(self.augmentation(images, self.generator), self.variant, self.generator)
         x = self.corruption(target, self.generator)
         with self.autocast():
             terms = self.objective(
@@ -220,7 +219,7 @@ class Training:
         with torch.no_grad():
             for images, labels in batches(data, self.evaluation_batch, torch.arange(len(data))):
                 x = prepare_fixed(images, self.variant, self.config.seed)
-                c = labels if self.model.classes else None
+                c = labels if self.model.classes and self.model.needs_labels else None  # else hidden ones would choose
                 with self.autocast():
                     terms = self.objective(self.model, self.corruption(x, source), c, x, generator=source)
                 total += len(images) * batch_means(terms).cpu().double()
@@ -336,7 +335,7 @@ def fit(
     is not finite, `Interrupted` after SIGINT or SIGTERM, when everything has been saved.
     """
     check_fit(model, train, variant)
-    check_batch(train, config.batch_size)
+    check_batch(model, train, config)
     if held_out is not None:
         check_fit(model, held_out, variant, f"{held_out_split} images")
     training = Training(model, train, config, variant, held_out, held_out_split, folder)
@@ -361,7 +360,7 @@ def fit(
 def run_epoch(training: Training, callbacks: Sequence[Callback], stopped: Callable[[], int]) -> None:
     """The rest of an epoch, then its evaluation and checkpoint."""
     progress, config = training.progress, training.config
-    order = epoch_order(len(training.train), config.seed, progress.epoch).to(training.device)
+    order = training.orders.epoch(progress.epoch).to(training.device)
     for images, labels in batches(training.train, config.batch_size, order, start=progress.batch):
         training.step(images, labels)
         signum = stopped()

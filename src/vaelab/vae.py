@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-from vaelab.distributions import DiagonalNormal, LatentDistribution, PixelDistribution
+from vaelab.distributions import DiagonalNormal, LatentDistribution, PixelDistribution, float32_or_more
 from vaelab.errors import DataError
 from vaelab.likelihoods import Likelihood
 
@@ -51,6 +53,8 @@ class VAE(nn.Module):
     """
 
     kind = "vae"
+    needs_labels: ClassVar[bool] = True
+    """Where it has classes, whether it can be trained on labelled images alone."""
 
     def __init__(
         self,
@@ -106,11 +110,11 @@ class VAE(nn.Module):
 
 
 def decode(decoder: nn.Module, z: Tensor, c: Tensor | None) -> Tensor:
-    """Run a decoder on ``(batch, latent)`` or ``(sample, batch, latent)``; the output is float32."""
+    """Run a decoder on ``(batch, latent)`` or ``(sample, batch, latent)``; float32, or the model's float64."""
     if z.dim() == 2:
         single: Tensor = decoder(z, c)
-        return single.float()
+        return float32_or_more(single)
     samples, batch, _ = z.shape
     repeated = None if c is None else c.repeat(samples, 1)
     flat: Tensor = decoder(z.flatten(0, 1), repeated)
-    return torch.unflatten(flat.float(), 0, (samples, batch))
+    return torch.unflatten(float32_or_more(flat), 0, (samples, batch))

@@ -13,17 +13,19 @@ import torch
 from vaelab import presets
 from vaelab.building import Model, build_model, build_objective
 from vaelab.callbacks import CurvesCallback, SamplesCallback
-from vaelab.checkpoint import has_checkpoint
+from vaelab.checkpoint import has_checkpoint, load_into
 from vaelab.config import RunConfig, check
+from vaelab.data.augmentation import AUGMENTATIONS
 from vaelab.data.corruption import CORRUPTIONS
 from vaelab.data.images import Splits
 from vaelab.data.sources import names as data_set_names
 from vaelab.devices import choose_device, threads
-from vaelab.errors import UsageError
+from vaelab.errors import DataError, UsageError
 from vaelab.preflight import check_batch, check_fit
-from vaelab.run import DataAccess, Run, fingerprint
+from vaelab.run import DataAccess, Run, as_seen, fingerprint
 from vaelab.runfolder import RunFolder
 from vaelab.specs import Spec
+from vaelab.stacked import StackedVAE
 from vaelab.training import Callback, Training, fit
 
 
@@ -64,11 +66,41 @@ def train(
     shape, classes = splits.train.image_shape, splits.train.classes
     chosen = chosen.with_changes(model={"image_shape": list(shape), "classes": classes})
     device = choose_device(chosen.training.device)
-    network = build_model(chosen.model, chosen.training.seed)
+    chosen, network = _built(chosen, access)
     preflight(network, splits, chosen)
     with RunFolder.begin(Path(out), _document(chosen, splits), overwrite=overwrite) as folder:
         _fit(network, splits, chosen, folder, resume=False, callbacks=[_DiscardEarlier(folder), *callbacks])
     return _trained(folder, access, str(device), splits, network)
+
+
+def _built(config: RunConfig, access: DataAccess) -> tuple[RunConfig, Model]:
+    """The model with its first weights; an m1+m2 has the parts and weights of the run ``config.training.m1``."""
+    m1 = config.training.m1
+    if config.model.kind != "m1+m2":
+        if m1:
+            raise UsageError(f"m1={m1} is for models of kind m1+m2, this one is of kind {config.model.kind}")
+        return config, build_model(config.model, config.training.seed)
+    if not m1:
+        raise UsageError(
+            "an m1+m2 stands on a VAE that was trained without labels; train one (vaelab train --preset m1 --out M1) "
+            "and give its folder: --m1 M1"
+        )
+    below = Run.open(m1, access, "cpu")
+    if below.config.model.kind != "vae" or below.config.model.conditional:
+        raise UsageError(f"expected the folder of a VAE without condition for m1, got another model's in {m1}")
+    keys = ("latent", "encoder", "posterior", "prior", "decoder", "likelihood", "image_shape")
+    parts = {key: getattr(below.config.model, key) for key in keys}
+    wanted, got = config.model.image_shape, below.config.model.image_shape
+    if tuple(wanted) != tuple(got):
+        raise DataError(
+            f"expected an m1 of images of {'×'.join(map(str, wanted))}, got one of {'×'.join(map(str, got))} in {m1}; "
+            "train it on this data"
+        )
+    config = config.with_changes(model=parts, training={"m1": os.path.abspath(m1)})
+    network = build_model(config.model, config.training.seed)
+    assert isinstance(network, StackedVAE)
+    load_into(network.m1, below.model.state_dict(), m1)
+    return config, network
 
 
 def _trained(folder: RunFolder, access: DataAccess, device: str, splits: Splits, model: Model) -> Run:
@@ -153,8 +185,15 @@ def preflight(model: Model, splits: Splits, config: RunConfig) -> None:
     """Refuse what does not fit before a folder is made."""
     build_objective(config.training.objective, model)
     CORRUPTIONS.build(Spec.parse(config.training.corruption))
-    check_batch(splits.train, config.training.batch_size)
-    check_fit(model, splits.train, config.data.variant, "training images")
+    AUGMENTATIONS.build(Spec.parse(config.training.augmentation))
+    if config.data.labels and model.needs_labels:
+        raise UsageError(
+            f"labels={config.data.labels} hides the other images' labels, which a model of kind {model.kind} cannot be "
+            "trained without; leave it out or choose the preset m2"
+        )
+    train = as_seen(splits.train, config)
+    check_batch(model, train, config.training)
+    check_fit(model, train, config.data.variant, "training images")
     check_fit(model, splits.test, config.data.variant, "test images")
 
 
@@ -163,7 +202,7 @@ def _fit(
 ) -> None:
     fit(
         model,
-        splits.train,
+        as_seen(splits.train, config),
         config.training,
         variant=config.data.variant,
         held_out=splits.test if splits.validation is None else splits.validation,

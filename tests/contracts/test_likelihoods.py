@@ -13,6 +13,7 @@ ROWS = {
     "bernoulli": None,
     "normal:std=0.2": (-3.0, 4.0),
     "normal:std=0.3,learned=true,mean=identity": (-8.0, 9.0),
+    "normal:std=0.1,mean=identity,heteroscedastic=true": (-20.0, 21.0),
     "continuous-bernoulli": (0.0, 1.0),
     "logistic": None,
     "logistic:components=3": None,

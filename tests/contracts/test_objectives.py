@@ -10,6 +10,7 @@ from vaelab.building import Model, build_model, build_objective
 from vaelab.config import ModelConfig
 from vaelab.errors import UsageError
 from vaelab.objectives import OBJECTIVES, Objective, Terms
+from vaelab.stacked import StackedVAE
 
 ROWS = {
     "elbo": "vae",
@@ -18,6 +19,9 @@ ROWS = {
     "iwae:samples=3": "vae",
     "iwae:samples=3,doubly=true": "vae",
     "reconstruction": "autoencoder",
+    "m2": "m2",
+    "m2:alpha=2,labelled=0.5,samples=3": "m2",
+    "m2:alpha=1": "m1+m2",
 }
 PRIORS = ["normal", "mixture:components=3", "vamp:components=3"]
 BATCH = 6
@@ -33,11 +37,13 @@ def build(row: str, prior: str = "normal", classes: int = 0) -> tuple[Model, Obj
         kind=ROWS[row],
         latent=2,
         conditional=classes > 0,
-        classes=classes,
+        classes=classes or (3 if ROWS[row].endswith("m2") else 0),
         encoder="mlp:hidden=16",
         decoder="mlp:hidden=16",
         prior=prior,
         likelihood="normal:learned=true",
+        classifier="mlp:hidden=16",
+        top="m2:latent=2,hidden=16,classifier=16",
         image_shape=(1, 8, 8),
     )
     model = build_model(config)
@@ -77,7 +83,9 @@ def test_gradients_reach_every_parameter(row, prior, classes, assert_gradients_r
     if prior != "normal" and ("beta=0" in row or "free_bits" in row):
         pytest.skip("a prior learns nothing from the reconstruction alone, nor while the KL is among the free bits")
     c = torch.arange(BATCH) % 3 if classes else None
-    assert_gradients_reach_every_parameter(model, objective(model, images(), c).loss)
+    loss = objective(model, images(), c).loss
+    learned = model.top if isinstance(model, StackedVAE) else model  # M1 stays as it is
+    assert_gradients_reach_every_parameter(learned, loss)
 
 
 def test_draws_depend_on_the_generator_alone(row):
@@ -101,6 +109,16 @@ def test_the_logged_terms_do_not_depend_on_weights_and_epoch(row):
     for name in ("reconstruction", "kl", "bound"):
         first, second = getattr(at_start, name), getattr(later, name)
         assert (first is None and second is None) or torch.equal(first, second)
+
+
+@pytest.mark.parametrize("row", [row for row, kind in ROWS.items() if kind.endswith("m2")], indirect=True)
+def test_an_image_with_its_label_hidden_is_scored_as_one_without(row):
+    model, objective = build(row)
+    labels = torch.tensor([0, -1, 2, 1, -1, 0])
+    hidden = objective(model, images(), labels, generator=torch.Generator().manual_seed(0))
+    none = objective(model, images(), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(hidden.bound[labels < 0], none.bound[labels < 0])
+    assert not torch.isclose(hidden.bound[labels >= 0], none.bound[labels >= 0]).any()
 
 
 def test_a_model_of_the_other_kind_is_refused_with_the_remedy(row):

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vaelab.data import ImageData, batches, epoch_order
+from vaelab.data import ImageData, batches, epoch_order, mixed_order, steps_in_epoch
+from vaelab.data.batches import EpochOrders
 from vaelab.errors import UsageError
 
 IMAGES = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1).expand(10, 1, 8, 8).contiguous()
@@ -45,3 +46,35 @@ def test_without_labels_there_are_none() -> None:
 def test_impossible_sizes_are_refused_at_once(size: int, start: int) -> None:
     with pytest.raises(UsageError, match="batch size of at least 1"):
         batches(DATA, size, torch.arange(10), start)
+
+
+PARTLY = torch.where(torch.arange(50) % 7 == 0, 1, -1)  # 8 of 50 images have a label
+
+
+@pytest.mark.parametrize(("size", "labelled"), [(10, 3), (7, 6), (50, 20), (2, 1), (13, 9)])
+def test_every_batch_of_a_mixed_order_begins_with_its_labelled_images(size: int, labelled: int) -> None:
+    order = mixed_order(PARTLY, size, labelled, seed=0, epoch=1)
+    parts = order.split(size)
+    assert len(parts) == steps_in_epoch(50, 8, size, labelled)
+    for part in parts:
+        known = PARTLY[part] >= 0
+        assert int(known.sum()) == labelled
+        assert bool(known[:labelled].all())
+    unlabelled = order[PARTLY[order] < 0]
+    assert torch.equal(unlabelled.sort().values, torch.nonzero(PARTLY < 0).flatten())  # each once
+    again = order[PARTLY[order] >= 0]
+    for number in range(len(again) // 8):  # all have been seen before one comes again
+        assert len(again[8 * number : 8 * number + 8].unique()) == 8
+
+
+def test_a_mixed_order_depends_on_seed_and_epoch_alone() -> None:
+    assert torch.equal(mixed_order(PARTLY, 10, 3, 0, 1), mixed_order(PARTLY, 10, 3, 0, 1))
+    assert not torch.equal(mixed_order(PARTLY, 10, 3, 0, 1), mixed_order(PARTLY, 10, 3, 0, 2))
+    assert not torch.equal(mixed_order(PARTLY, 10, 3, 0, 1), mixed_order(PARTLY, 10, 3, 1, 1))
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(50, dtype=torch.int64), torch.full((50,), -1)])
+def test_where_all_labels_or_none_are_known_the_order_is_the_plain_one(labels: torch.Tensor) -> None:
+    orders = EpochOrders(labels, 50, 10, 3, seed=0)
+    assert torch.equal(orders.epoch(2), epoch_order(50, 0, 2))
+    assert orders.steps == 5

@@ -24,9 +24,9 @@ BAD = {
         images(2, 1, 8, 8),
         torch.tensor([0, 2]),
         ("a", "b"),
-        r"from 0 to 1 \(2 class names\), got 2; renumber",
+        r"from 0 to 1 \(2 class names\), or −1 for none known, got 2; renumber",
     ),
-    "negative": (images(2, 1, 8, 8), torch.tensor([-1, 0]), ("a", "b"), "from 0 to 1 .* got -1; renumber"),
+    "negative": (images(2, 1, 8, 8), torch.tensor([-2, 0]), ("a", "b"), "from 0 to 1 .* got -2; renumber"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,6 +81,8 @@ def show_metrics(metrics: Mapping[str, Metric]) -> None:
 
 def _numbers(metric: Metric) -> tuple[str, str]:
     """Value and standard error; the latter is empty where there is none."""
-    if metric.standard_error is None:
+    if metric.standard_error is None or not math.isfinite(metric.standard_error):
         return f"{metric.value:g}", ""
-    return f"{metric.value:.3f}", f"{metric.standard_error:.3f}"
+    error = metric.standard_error
+    decimals = 3 if error <= 0 else min(6, max(3, 1 - math.floor(math.log10(error))))  # two digits of the error
+    return f"{metric.value:.{decimals}f}", f"{error:.{decimals}f}"

@@ -106,6 +106,14 @@ Test = Annotated[
     float | None, setting("--test", PIXELS, "Fraction for testing, of data without a test part of its own.", "PART")
 ]
 ImageSize = Annotated[int | None, setting("--image-size", PIXELS, "Resize images to this many pixels a side.", "N")]
+Labels = Annotated[
+    int | None,
+    setting("--labels", PIXELS, "Keep so many labels, hide the others; for m2 and m1+m2. 0: all.", "N"),
+]
+LabelsChoice = Annotated[
+    str | None, setting("--labels-choice", PIXELS, "Which labels: stratified (as many of each class) or random.", "WAY")
+]
+LabelsSeed = Annotated[int | None, setting("--labels-seed", PIXELS, "Of the choice of labels.", "N")]
 
 # --- the model ----------------------------------------------------------------------------------------------------
 
@@ -121,6 +129,10 @@ Decoder = Annotated[str | None, setting("--decoder", PARTS, "For instance conv, 
 Posterior = Annotated[str | None, setting("--posterior", PARTS, "For instance normal, or normal:head=log-std", "SPEC")]
 Prior = Annotated[str | None, setting("--prior", PARTS, "For instance normal, or mixture:components=20", "SPEC")]
 Likelihood = Annotated[str | None, setting("--likelihood", PARTS, "For instance bernoulli, or normal:std=0.1", "SPEC")]
+Classifier = Annotated[
+    str | None, setting("--classifier", PARTS, "Network of q(y|x) of an m2; for instance mlp:hidden=500/500", "SPEC")
+]
+Top = Annotated[str | None, setting("--top", PARTS, "M2 of an m1+m2; for instance m2:latent=50,hidden=500", "SPEC")]
 Init = Annotated[
     str | None, setting("--init", PARTS, "First weights: he-encoder, he, or torch (PyTorch's default).", "NAME")
 ]
@@ -128,12 +140,20 @@ Init = Annotated[
 # --- the training -------------------------------------------------------------------------------------------------
 
 Objective = Annotated[str | None, setting("--objective", LOOP, "For instance elbo, or elbo:beta=4,warmup=1", "SPEC")]
+Augmentation = Annotated[
+    str | None,
+    setting("--augmentation", LOOP, "Of the training images; none, or shift:pixels=1", "SPEC"),
+]
 Corruption = Annotated[
     str | None,
     setting("--corruption", LOOP, "Of the input alone; for instance none, or gaussian:std=0.3", "SPEC"),
 ]
+M1 = Annotated[str | None, setting("--m1", LOOP, "The run whose VAE is the M1 of an m1+m2.", "RUN")]
 Epochs = Annotated[int | None, setting("--epochs", LOOP, "Passes over the training images.", "N")]
 BatchSize = Annotated[int | None, setting("--batch-size", LOOP, "Images a step.", "N")]
+LabelledBatch = Annotated[
+    int | None, setting("--labelled-batch", LOOP, "Labelled images in each batch of an m2; 0: as they come.", "N")
+]
 Optimizer = Annotated[str | None, setting("--optimizer", LOOP, "adam or adamw.", "NAME")]
 LearningRate = Annotated[float | None, setting("--lr", LOOP, "Learning rate, or the peak of one-cycle.", "RATE")]
 WeightDecay = Annotated[float | None, setting("--weight-decay", LOOP, "Weight decay.", "RATE")]

@@ -35,10 +35,15 @@ known ones."""
 
 DEFAULT = "conv-vae"
 SETTINGS = {
-    "data": ("variant", "image_size", "validation", "test"),
-    "model": ("latent", "conditional", "condition", "encoder", "decoder", "posterior", "prior", "likelihood", "init"),
+    "data": ("variant", "image_size", "validation", "test", "labels", "labels_choice", "labels_seed"),
+    "model": (
+        "latent", "conditional", "condition", "encoder", "decoder", "posterior", "prior", "likelihood", "classifier",
+        "top", "init",
+    ),
     "training": (
-        "objective", "corruption", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "schedule", "average",
+        "objective", "augmentation", "corruption", "m1", "epochs", "batch_size", "labelled_batch", "optimizer", "lr",
+        "weight_decay",
+        "schedule", "average",
         "clip", "patience", "precision", "seed", "device", "checkpoint_steps",
     ),
 }  # fmt: skip
@@ -79,6 +84,9 @@ def train(
     image_size: options.ImageSize = None,
     validation: options.Validation = None,
     test: options.Test = None,
+    labels: options.Labels = None,
+    labels_choice: options.LabelsChoice = None,
+    labels_seed: options.LabelsSeed = None,
     latent: options.Latent = None,
     conditional: options.Conditional = None,
     condition: options.Condition = None,
@@ -87,11 +95,16 @@ def train(
     posterior: options.Posterior = None,
     prior: options.Prior = None,
     likelihood: options.Likelihood = None,
+    classifier: options.Classifier = None,
+    top: options.Top = None,
     init: options.Init = None,
     objective: options.Objective = None,
+    augmentation: options.Augmentation = None,
     corruption: options.Corruption = None,
+    m1: options.M1 = None,
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
+    labelled_batch: options.LabelledBatch = None,
     lr: options.LearningRate = None,
     optimizer: options.Optimizer = None,
     schedule: options.Schedule = None,

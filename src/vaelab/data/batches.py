@@ -22,6 +22,61 @@ def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=generator(seed, "cpu", "order", epoch))
 
 
+def mixed_order(labels: Tensor, size: int, labelled: int, seed: int, epoch: int) -> Tensor:
+    """An epoch's order of partly labelled images: every batch of ``size`` begins with ``labelled`` labelled ones.
+
+    The images of label −1 come once each, in the order of (``seed``, ``epoch``); the labelled ones again and again,
+    shuffled anew whenever all have been seen. int64 ``(n,)``; its length is that of `steps_in_epoch` batches, the last
+    perhaps short. Without ``labelled``, or where no label is missing, it is `epoch_order`.
+
+    >>> labels = torch.tensor([0, -1, -1, -1, 1, -1, -1])
+    >>> order = mixed_order(labels, size=3, labelled=1, seed=0, epoch=0)
+    >>> len(order), (labels[order] >= 0).tolist()
+    (8, [True, False, False, True, False, False, True, False])
+    """
+    known, hidden = torch.nonzero(labels >= 0)[:, 0], torch.nonzero(labels < 0)[:, 0]
+    if not labelled or not len(hidden) or not len(known):
+        return epoch_order(len(labels), seed, epoch)
+    hidden = hidden[epoch_order(len(hidden), seed, epoch)]
+    steps = -(-len(hidden) // (size - labelled))
+    source = generator(seed, "cpu", "labelled order", epoch)
+    rounds = -(-steps * labelled // len(known))
+    again = torch.cat([known[torch.randperm(len(known), generator=source)] for _ in range(rounds)])
+    parts = zip(torch.split(again, labelled), torch.split(hidden, size - labelled), strict=False)
+    return torch.cat([piece for pair in parts for piece in pair])
+
+
+def steps_in_epoch(n: int, known: int, size: int, labelled: int) -> int:
+    """Batches in an epoch of ``n`` images, ``known`` of them with a label, in the order of `mixed_order`.
+
+    >>> steps_in_epoch(7, 2, 3, 1), steps_in_epoch(7, 7, 3, 1)
+    (3, 3)
+    """
+    if not labelled or known in (0, n):
+        return -(-n // size)
+    return -(-(n - known) // (size - labelled))
+
+
+class EpochOrders:
+    """The order of each epoch's images, from the seed and the epoch alone; see `mixed_order`.
+
+    ``labels`` int64 ``(n,)`` or None, ``size`` images a batch, ``labelled`` of them (0: as they come) with a label.
+
+    >>> orders = EpochOrders(None, 5, size=2, labelled=0, seed=0)
+    >>> orders.steps, torch.equal(orders.epoch(1), epoch_order(5, 0, 1))
+    (3, True)
+    """
+
+    def __init__(self, labels: Tensor | None, n: int, size: int, labelled: int, seed: int) -> None:
+        self.labels = torch.zeros(n, dtype=torch.int64) if labels is None else labels.cpu()
+        self.size, self.labelled, self.seed = size, labelled, seed
+        self.steps = steps_in_epoch(n, int((self.labels >= 0).sum()), size, labelled)
+
+    def epoch(self, epoch: int) -> Tensor:
+        """int64, on the CPU."""
+        return mixed_order(self.labels, self.size, self.labelled, self.seed, epoch)
+
+
 def batches(data: ImageData, size: int, order: Tensor, start: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield (images uint8 ``(batch, channel, height, width)``, labels or None) in ``order``, ``size`` (≥ 1) at a time.
 

@@ -24,14 +24,18 @@ def none() -> Corruption:
 
 
 @CORRUPTIONS.register("gaussian")
-def gaussian(*, std: float = 0.3) -> Corruption:
-    """Normal noise, clipped: clip(x + std · ε, 0, 1), ε ~ N(0, 1). ``std`` ≥ 0; raises ValueError otherwise."""
+def gaussian(*, std: float = 0.3, clip: bool = True) -> Corruption:
+    """Normal noise, clipped: clip(x + std · ε, 0, 1), ε ~ N(0, 1). ``std`` ≥ 0; raises ValueError otherwise.
+
+    ``clip=false`` leaves the noise as it is, for values that are not bound to [0, 1].
+    """
     if not 0 <= std < float("inf"):
         raise ValueError(f"expected a finite std of at least 0, got {std}")
 
     def corrupt(x: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(x.shape, generator=generator, device=generator.device)
-        return (x + std * noise.to(x)).clamp(0, 1)
+        noisy = x + std * noise.to(x)
+        return noisy.clamp(0, 1) if clip else noisy
 
     return corrupt
 

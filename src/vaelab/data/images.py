@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,8 @@ from vaelab.errors import DataError
 
 MIN_SIZE = 8
 """Smallest height and width, pixels: below it the networks have nothing to downsample."""
+HIDDEN = -1
+"""The label of an image whose class is not known; only semi-supervised models can be trained on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +20,8 @@ class ImageData:
     """Images in [0, 255] with optional labels, held whole in memory.
 
     ``images`` uint8 ``(n, channels, height, width)`` with 1 or 3 channels, height and width ≥ 8; ``labels`` int64
-    ``(n,)`` in 0…classes-1, or None; ``class_names`` one name a class, empty without labels. Raises `DataError` where
-    something else comes.
+    ``(n,)`` in 0…classes-1, −1 where the class is not known, or None; ``class_names`` one name a class, empty without
+    labels. Raises `DataError` where something else comes.
 
     >>> data = ImageData("zeros", torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]), ("a", "b"))
     >>> len(data), data.image_shape, data.classes
@@ -74,10 +76,11 @@ class ImageData:
                 f"pair every image with one label"
             )
         low, high = (int(bound) for bound in torch.aminmax(labels))
-        if low < 0 or high >= len(self.class_names):
+        if low < HIDDEN or high >= len(self.class_names):
             raise DataError(
                 f"{self.name}: expected labels from 0 to {len(self.class_names) - 1} ({len(self.class_names)} class "
-                f"names), got {low if low < 0 else high}; renumber the labels or name every class"
+                f"names), or −1 for none known, got {low if low < HIDDEN else high}; renumber the labels "
+                "or name every class"
             )
 
     @property
@@ -98,12 +101,12 @@ class ImageData:
         """The images at ``indices`` (int64, ``(k,)``, k ≥ 1), in that order; `DataError` where there are none."""
         indices = indices.to(self.images.device)
         labels = None if self.labels is None else self.labels.index_select(0, indices)
-        return ImageData(self.name, self.images.index_select(0, indices), labels, self.class_names)
+        return replace(self, images=self.images.index_select(0, indices), labels=labels)
 
     def to(self, device: torch.device | str) -> ImageData:
         """The same images and labels on ``device``."""
         labels = None if self.labels is None else self.labels.to(device)
-        return ImageData(self.name, self.images.to(device), labels, self.class_names)
+        return replace(self, images=self.images.to(device), labels=labels)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ def prepare_fixed(images: Tensor, variant: str, seed: int) -> Tensor:
     """
     check_variant(variant)
     if variant == "grey":
+        if images.is_floating_point():  # of `FeatureData`: no levels to be scaled
+            return images
         # Divided by a tensor: by a number, some devices multiply by 1/255 instead, which is not exact.
         return images.float() / torch.full((), 255.0, device=images.device)
     seeds = image_seeds(images, 0 if variant == "static" else seed, variant)

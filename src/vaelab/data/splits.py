@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaelab.data.images import ImageData
+from vaelab.data.images import HIDDEN, ImageData
 from vaelab.errors import DataError, UsageError
 from vaelab.randomness import generator
 
@@ -22,7 +22,8 @@ def split(data: ImageData, amount: float, seed: int) -> tuple[ImageData, ImageDa
     [8, 2]
     """
     count = _part_size(data, amount)
-    labels = torch.zeros(len(data), dtype=torch.int64) if data.labels is None else data.labels.cpu()
+    # Images without a class, −1, are a stratum of their own.
+    labels = torch.zeros(len(data), dtype=torch.int64) if data.labels is None else data.labels.cpu() - HIDDEN
     sizes = torch.bincount(labels).tolist()
     source = generator(seed, "cpu", "split")
     chosen = torch.zeros(len(data), dtype=torch.bool)

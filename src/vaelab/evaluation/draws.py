@@ -89,19 +89,21 @@ def image_batches(model: Model, data: ImageData, variant: str, *, seed: int, siz
         yield Batch(x, None if labels is None else labels.to(device), start + len(images))
 
 
-def draws(model: VAE, batch: Batch, *, samples: int, seed: int, rows: int) -> Iterator[Draw]:
+def draws(model: VAE, batch: Batch, *, samples: int, seed: int, rows: int, repeats: int = 1) -> Iterator[Draw]:
     """``samples`` draws of z ~ q(z|x,c) for each image, decoded at most ``rows`` (but one sample) at a time.
 
     The batch is encoded once. The noise of an image comes in blocks of `BLOCK` samples, each from a generator seeded by
-    (``seed``, prepared pixels, block): neither the batch nor ``rows`` nor the number of samples changes it.
+    (``seed``, prepared pixels, block): neither the batch nor ``rows`` nor the number of samples changes it. Where each
+    image stands ``repeats`` times in a row in the batch, with other labels, its noise is drawn once for all of them.
     """
     at_least("samples", samples, 1)
     qz, pz = model.encode(batch.x, batch.c), model.pz(len(batch.x), batch.c)
-    pixels = batch.x.cpu()
+    pixels = batch.x[::repeats].cpu()
     step = max(1, rows // len(batch.x))
     for first in range(0, samples, BLOCK):
         seeds = image_seeds(pixels, seed, f"z/{first // BLOCK}")
         noise = normal_per_image(seeds, (BLOCK, model.latent))[: samples - first].to(batch.x.device)
+        noise = noise.repeat_interleave(repeats, 1) if repeats > 1 else noise
         for part in torch.split(noise, step):
             z = qz.rsample(len(part), noise=part)
             yield Draw(z, qz, pz, model.decode(z, batch.c).log_prob(batch.x))
@@ -133,7 +135,7 @@ def images_within(model: Model, memory: int, images: int) -> int:
 
 
 def _floats_of_an_image(model: Model, device: torch.device) -> int:
-    x = torch.zeros(1, *model.image_shape, device=device)
+    x = torch.zeros(1, *model.image_shape, device=device, dtype=next(model.parameters()).dtype)
     with _sizes(model.encoder) as sizes:
         model.encode(x, _label(model, device))
     return max(x.numel(), *sizes)
@@ -142,7 +144,7 @@ def _floats_of_an_image(model: Model, device: torch.device) -> int:
 def _floats_of_a_row(model: Model, device: torch.device) -> int:
     c = _label(model, device)
     with _sizes(model.decoder) as sizes:
-        model.decode(torch.zeros(1, model.latent, device=device), c)
+        model.decode(torch.zeros(1, model.latent, device=device, dtype=next(model.parameters()).dtype), c)
     if isinstance(model, VAE):
         pz = model.pz(1, c)
         if isinstance(pz, NormalMixture):  # log p(z) compares each z with each component
