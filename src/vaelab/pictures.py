@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab import plots
+from vaelab.applications.latent import PATHS, draw_z, interpolate
 from vaelab.data.images import ImageData
 from vaelab.data.pixels import prepare_fixed
 from vaelab.distributions import DiagonalNormal
@@ -44,6 +45,10 @@ class PictureOptions:
     """The latent grid's steps: uniform, or quantile (equal prior probability)."""
     steps: int = 10
     """Images along an interpolation."""
+    path: str = "linear"
+    """The interpolation's way: linear or spherical."""
+    draw: bool = False
+    """Interpolate between one draw of each posterior, not between their means."""
     legend: str = "outside"
     """The scatter's legend: outside or colorbar."""
     seed: int = 0
@@ -51,6 +56,7 @@ class PictureOptions:
     def __post_init__(self) -> None:
         choice("scale", self.scale, ("uniform", "quantile"))
         choice("legend", self.legend, ("outside", "colorbar"))
+        choice("path", self.path, tuple(PATHS))
         for name, value, fits, expected in (
             ("count", self.count, self.count >= 1, "a number ≥ 1"),
             ("cells", self.cells, self.cells >= 2, "a number ≥ 2"),
@@ -235,7 +241,7 @@ def latent_scatter(run: Run, options: PictureOptions) -> Figure:
     if options.label is not None and data.labels is not None:
         data = data.take(torch.nonzero(data.labels == options.label).flatten())
     z = embed(run.model, data, run.config.data.variant).numpy()
-    names, what = ("latent z₁", "latent z₂"), "posterior means" if run.model.kind == "vae" else "codes"
+    names, what = ("latent z₁", "latent z₂"), "codes" if run.model.kind == "autoencoder" else "posterior means"
     if run.model.latent > 2:
         centred = z - z.mean(0)
         z = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
@@ -246,29 +252,40 @@ def latent_scatter(run: Run, options: PictureOptions) -> Figure:
         data.class_names,
         title=f"{run.title()}: {what} of the {options.split} images",
         legend="colorbar" if options.legend == "colorbar" else "outside",
-        prior_circles=run.model.kind == "vae" and run.model.latent == 2,
+        prior_circles=run.model.kind != "autoencoder" and run.model.latent == 2,
         axis_names=names,
     )
 
 
 @picture("interpolation")
 def interpolation(run: Run, options: PictureOptions) -> Figure:
-    """Pairs of images of different classes; the straight line between their latents, decoded in order."""
+    """Pairs of images of different classes; the way between their latents, decoded in order."""
     data = run.split(options.split)
     pairs = _pairs(data, min(options.count, 6), options.seed)
     strips, names = [], []
     for first, second in pairs:
         both = data.take(torch.tensor([first, second]))
         x, c = _inputs(run, both, options.seed)
-        z = run.model.embed(x, c)
-        weight = torch.linspace(0, 1, options.steps, device=z.device)[:, None]
-        line = (1 - weight) * z[0] + weight * z[1]
+        start, end = _ends(run, x, c, options)
+        line = interpolate(start, end, options.steps, options.path)
         # A conditional model keeps the first image's label: the line is in z alone.
         condition = None if c is None else c[:1].expand(options.steps)
         with torch.no_grad():
             strips.append(run.model.decode(line, condition).mean.clamp(0, 1).cpu())
         names.append(_pair_name(both, conditional=c is not None))
-    return plots.interpolation(torch.stack(strips), names, title=f"{run.title()}: the line between two posterior means")
+    ends = "posterior draws" if options.draw else "posterior means" if isinstance(run.model, VAE) else "codes"
+    title = f"{run.title()}: {PATHS[options.path]} between two {ends}"
+    return plots.interpolation(torch.stack(strips), names, title=title)
+
+
+def _ends(run: Run, x: Tensor, c: Tensor | None, options: PictureOptions) -> Tensor:
+    """The latents of a pair, ``(2, latent)``: means or codes, or draws, whose noise is seeded by each image."""
+    if not options.draw:
+        return run.model.embed(x, c)
+    if not isinstance(run.model, VAE):
+        raise UsageError("an autoencoder has no posterior to draw from; leave --draw out or train a VAE")
+    with torch.no_grad():
+        return draw_z(run.model.encode(x, c), x, options.seed)
 
 
 def _pair_name(both: ImageData, conditional: bool) -> str:

@@ -18,6 +18,7 @@ from vaelab.building import CONDITIONS, INITS
 from vaelab.cli import options, plot, train
 from vaelab.cli.app import app
 from vaelab.config import OPTIMIZERS, PRECISIONS, SCHEDULES, VARIANTS, DataConfig, ModelConfig, TrainingConfig
+from vaelab.data.augmentation import AUGMENTATIONS
 from vaelab.data.catalogue import list_datasets
 from vaelab.data.corruption import CORRUPTIONS
 from vaelab.errors import UsageError
@@ -39,8 +40,12 @@ COMMANDS = [
     "presets",
     "train",
     "evaluate",
+    "classify",
+    "anomaly",
     "sample",
     "plot",
+    "latent",
+    "transfer",
 ]
 HEAVY = ("torch", "sklearn", "matplotlib", "numpy")
 UNREACHED = {"data": {"name", "seed"}, "model": {"kind", "image_shape", "classes"}, "training": set()}
@@ -148,6 +153,7 @@ def test_help_names_every_word(flag, names):
     [
         ("encoder", ENCODERS), ("decoder", DECODERS), ("posterior", POSTERIORS), ("prior", PRIORS),
         ("likelihood", LIKELIHOODS), ("objective", OBJECTIVES), ("corruption", CORRUPTIONS),
+        ("augmentation", AUGMENTATIONS),
     ],
 )  # fmt: skip
 def test_help_shows_specs_that_are_right_and_no_list_of_all(flag, registry):

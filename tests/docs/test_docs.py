@@ -26,8 +26,9 @@ from typer.main import get_command
 
 import vaelab
 from vaelab import presets
+from vaelab.building import TOPS
 from vaelab.cli.app import app
-from vaelab.data import CORRUPTIONS
+from vaelab.data import AUGMENTATIONS, CORRUPTIONS
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.nn import DECODERS, ENCODERS
 from vaelab.objectives import OBJECTIVES
@@ -42,14 +43,19 @@ WRITTEN = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 WRITTEN.remove(DOCS / "cli.md")  # made from --help
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODULES = re.findall(r"^\.\. automodule:: (\S+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+PACKAGES = ("applications", "tasks", "estimators")
+"""Each of their modules has a section of its own."""
 
 SPECS = {
     "encoder": ENCODERS,
+    "classifier": ENCODERS,
+    "top": TOPS,
     "decoder": DECODERS,
     "posterior": POSTERIORS,
     "prior": PRIORS,
     "likelihood": LIKELIHOODS,
     "objective": OBJECTIVES,
+    "augmentation": AUGMENTATIONS,
     "corruption": CORRUPTIONS,
 }
 
@@ -135,8 +141,10 @@ def test_the_glossary_names_what_is_in_the_code():
 
 def test_every_module_has_its_section_once():
     found = [module.name for module in pkgutil.iter_modules(vaelab.__path__)]
-    tops = [f"vaelab.{name}" for name in found if name not in ("cli", "__main__")]
-    assert sorted(MODULES) == sorted(["vaelab", *tops])
+    tops = [f"vaelab.{name}" for name in found if name not in ("cli", "__main__", *PACKAGES)]
+    paths = {name: importlib.import_module(f"vaelab.{name}").__path__ for name in PACKAGES}
+    parts = [f"vaelab.{name}.{part.name}" for name in PACKAGES for part in pkgutil.iter_modules(paths[name])]
+    assert sorted(MODULES) == sorted(["vaelab", *tops, *parts])
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -41,6 +41,11 @@ def points(count: int = 60, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 Z, LABELS = points()
 GRID = np.linspace(-2, 2, 5)
+BINS = (np.array([0.5, 0.7, 0.95]), np.array([0.4, 0.7, 0.9]), np.array([5.0, 30.0, 270.0]))
+POINTS = [(50, 0.6, 0.03), (100, 0.7, 0.02), (1000, 0.8, 0.01), (60_000, 0.9, 0.0)]
+CURVES = {name: {"SVM (RBF)": POINTS, "random forest": POINTS[:2]} for name in ("vae", "dae", "another one", "4")}
+PAIRS = [("cat", "a dog with a long name")] * 4
+SCORES = np.random.default_rng(4).normal(size=(2, 50))
 
 FIGURES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
     "training_curves": (plots.training_curves, (history(),), {}),
@@ -58,4 +63,33 @@ FIGURES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] =
     "latent_scatter bar": (plots.latent_scatter, (Z, LABELS), {"legend": "colorbar"}),
     "latent_scatter density": (plots.latent_scatter, (Z,), {}),
     "kl_per_dimension": (plots.kl_per_dimension, (np.array([2.0, 1.0, 0.001]),), {}),
+    "aggregate_posterior": (plots.aggregate_posterior, (np.random.default_rng(3).normal(size=(200, 5)),), {}),
+    "gap_map": (plots.gap_map, (Z, Z[:3], np.array([0.3, 0.2, 0.1]), np.eye(9) + 0.1, 3.0), {"borders": Z[4:6]}),
+    "label_curves": (plots.label_curves, (CURVES,), {"reference": {"MLP on raw pixels": POINTS}}),
+    "label_transfer": (plots.label_transfer, (images(3, 2), images(3), np.array([0, 1, -1]), ["cat", "dog"]), {}),
+    "confusion_matrix": (plots.confusion_matrix, (np.array([[90.0, 3], [8, 40]]), ["cat", "a dog with a name"]), {}),
+    "reliability_diagram": (plots.reliability_diagram, BINS, {"before": ([0.5, 0.99], [0.2, 0.9], [5, 300])}),
+    "confident_errors": (plots.confident_errors, (images(4), images(4), images(4), PAIRS, np.full((4, 2), 0.5)), {}),
+    "score_histograms": (
+        plots.score_histograms,
+        (SCORES, SCORES[:, :40] + 1, ["kl", "a score"]),
+        {"thresholds": [1, 2]},
+    ),
+    "score_histograms one": (plots.score_histograms, (SCORES[:1], SCORES[1:] + 1, ["kl"]), {"sets": ("cats", "dogs")}),
+    "roc_curves": (
+        plots.roc_curves,
+        (np.sort(np.abs(SCORES) % 1), np.linspace(0, 1, 50), ["kl", "negative_log_likelihood · AUROC 0.1234"]),
+        {},
+    ),
+    "scored_images": (
+        plots.scored_images,
+        (images(2, 10), np.arange(60.0).reshape(2, 3, 10), ["kl", "b", "negative_log_likelihood"]),
+        {},
+    ),
+    "scored_images of long names": (
+        plots.scored_images,
+        (images(2, 10), -0.0123 - np.arange(60.0).reshape(2, 3, 10) / 1e4, ["kl", "likelihood_path_mixture", "b"]),
+        {},
+    ),
+    "pixel_maps": (plots.pixel_maps, (images(2, 4, channels=3), images(2, 4, channels=3), images(2, 4)[:, :, 0]), {}),
 }

@@ -50,11 +50,14 @@ def test_is_a_figure_that_saves_and_is_not_blank(name: str, tmp_path: Path) -> N
 
 @every
 def test_nothing_is_cut_off(name: str) -> None:
+    """Neither as saved nor as a notebook shows it: words are a little wider at some resolutions than at others."""
     figure, _ = drawn(name)
-    box = figure.get_tightbbox()
-    assert min(box.x0, box.y0) > -0.02
-    assert box.x1 < figure.get_figwidth() + 0.02
-    assert box.y1 < figure.get_figheight() + 0.02
+    for dpi in (110, 150):
+        figure.set_dpi(dpi)
+        box = figure.get_tightbbox()
+        assert min(box.x0, box.y0) > -0.02
+        assert box.x1 < figure.get_figwidth() + 0.02
+        assert box.y1 < figure.get_figheight() + 0.02
 
 
 @every
@@ -76,7 +79,9 @@ def test_equal_values_give_equal_bytes_whatever_the_users_settings(name: str) ->
 @every
 def test_refuses_nan_and_emptiness_in_one_sentence(name: str) -> None:
     draw, arguments, options = FIGURES[name]
-    if isinstance(arguments[0], dict):
+    if draw is plots.label_curves:
+        bad = [{"vae": {"SVM": [(50, np.nan, 0.1)]}}, {"vae": {"SVM": []}}, {"vae": {}}, {}]
+    elif isinstance(arguments[0], dict):
         column = "loss" if draw is plots.loss_curve else "kl"
         bad = [{**arguments[0], column: [np.inf, *arguments[0][column][1:]]}, {key: [] for key in arguments[0]}]
     else:

@@ -7,7 +7,22 @@ from typing import Annotated
 import typer
 
 from vaelab import __version__
-from vaelab.cli import data, demo, evaluate, options, plot, presets, sample, train
+from vaelab.cli import (
+    anomaly,
+    classify,
+    data,
+    demo,
+    embed,
+    evaluate,
+    latent,
+    options,
+    plot,
+    presets,
+    sample,
+    semi_supervised,
+    train,
+    transfer,
+)
 
 EPILOG = """\
 Examples
@@ -51,5 +66,11 @@ app.add_typer(data.app, name="data")
 app.command("presets", epilog=presets.EPILOG)(presets.presets)
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("evaluate", epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("classify", epilog=classify.EPILOG)(classify.classify)
+app.command("anomaly", epilog=anomaly.EPILOG)(anomaly.anomaly)
 app.command("sample", epilog=sample.EPILOG)(sample.sample)
+app.command("embed", epilog=embed.EPILOG)(embed.embed)
+app.command("semi-supervised", epilog=semi_supervised.EPILOG)(semi_supervised.semi_supervised)
 app.command("plot", epilog=plot.EPILOG)(plot.plot)
+app.command("latent", epilog=latent.EPILOG)(latent.latent)
+app.command("transfer", epilog=transfer.EPILOG)(transfer.transfer)

@@ -19,7 +19,7 @@ KINDS = {
     "class-epochs": "a sample of each class after each epoch",
     "latent-grid": "the decoded latent plane",
     "latent-scatter": "posterior means, coloured by class",
-    "interpolation": "the line between two images, decoded",
+    "interpolation": "the way between two images, decoded",
     "kl-per-dimension": "the KL of each latent dimension",
 }
 """`pictures` has them, too, but waits for torch; a test compares the two."""
@@ -35,7 +35,8 @@ Examples
 $ vaelab plot runs/vae
 $ vaelab plot runs/vae latent-grid --cells 31 --range 2
 $ vaelab plot runs/cvae latent-grid --label 4 --out four.png
-$ vaelab plot runs/vae latent-scatter --split train --legend colorbar""".format(
+$ vaelab plot runs/vae latent-scatter --split train --legend colorbar
+$ vaelab plot runs/vae interpolation --count 3 --draw --path spherical""".format(
     kinds="\n".join(f"{kind}: {what}" for kind, what in KINDS.items())
 )
 
@@ -61,6 +62,12 @@ def plot(
         str, typer.Option("--scale", metavar="SCALE", help="The latent grid's steps: uniform or quantile.")
     ] = "uniform",
     steps: Annotated[int, typer.Option("--steps", metavar="N", help="Images along an interpolation.")] = 10,
+    path: Annotated[
+        str, typer.Option("--path", metavar="PATH", help="The interpolation's way: linear or spherical.")
+    ] = "linear",
+    draw: Annotated[
+        bool, typer.Option("--draw", metavar="", help="Interpolate between posterior draws, not means.")
+    ] = False,
     legend: Annotated[
         str, typer.Option("--legend", metavar="WHERE", help="Of the scatter: outside or colorbar.")
     ] = "outside",
@@ -83,7 +90,7 @@ def plot(
     console.note_unfinished(opened, quiet)
     files = opened.plot(
         kind, out, split=split, count=count, label=label, cells=cells, extent=extent, scale=scale, steps=steps,
-        legend=legend, seed=seed,
+        path=path, draw=draw, legend=legend, seed=seed,
     )  # fmt: skip
     if as_json:
         console.out_json({"files": [str(file) for file in files]})

@@ -5,6 +5,9 @@ They never see a model and keep no global state. `save` writes a figure as PNG; 
 
 from __future__ import annotations
 
+from vaelab.plots.aggregate import aggregate_posterior, gap_map
+from vaelab.plots.anomaly import pixel_maps, roc_curves, score_histograms, scored_images
+from vaelab.plots.classification import confident_errors, confusion_matrix, reliability_diagram
 from vaelab.plots.curves import loss_curve, training_curves
 from vaelab.plots.images import (
     class_epoch_sheet,
@@ -14,20 +17,33 @@ from vaelab.plots.images import (
     samples,
     samples_per_class,
 )
+from vaelab.plots.labels import label_curves
 from vaelab.plots.latent import kl_per_dimension, latent_grid, latent_scatter
 from vaelab.plots.style import save
+from vaelab.plots.transfer import label_transfer
 
 __all__ = [
+    "aggregate_posterior",
     "class_epoch_sheet",
+    "confident_errors",
+    "confusion_matrix",
+    "gap_map",
     "image_grid",
     "interpolation",
     "kl_per_dimension",
+    "label_curves",
+    "label_transfer",
     "latent_grid",
     "latent_scatter",
     "loss_curve",
+    "pixel_maps",
     "reconstructions",
+    "reliability_diagram",
+    "roc_curves",
     "samples",
     "samples_per_class",
     "save",
+    "score_histograms",
+    "scored_images",
     "training_curves",
 ]

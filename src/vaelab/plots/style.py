@@ -35,7 +35,7 @@ RC: dict[str, Any] = {
     "axes.titlesize": FONT + 0.5,
     "figure.constrained_layout.h_pad": 0.05,
     "figure.constrained_layout.w_pad": 0.05,
-    "figure.dpi": 110,
+    "figure.dpi": 150,  # laid out as it is saved: text has another width at another resolution
     "figure.titlesize": FONT + 1.5,
     "font.family": "DejaVu Sans",
     "font.size": FONT,
