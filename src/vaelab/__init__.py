@@ -23,13 +23,25 @@ if TYPE_CHECKING:
     from vaelab.config import RunConfig
     from vaelab.data import load
     from vaelab.errors import VaelabError
+    from vaelab.estimators import (
+        CVAEClassifier,
+        DenoisingAutoencoder,
+        SemiSupervisedVAEClassifier,
+        VAEOutlierDetector,
+        VAETransformer,
+    )
     from vaelab.run import Run
     from vaelab.training import fit
     from vaelab.workflows import resume, train
 
 _WHERE = {
+    "CVAEClassifier": "vaelab.estimators",
+    "DenoisingAutoencoder": "vaelab.estimators",
     "Run": "vaelab.run",
     "RunConfig": "vaelab.config",
+    "SemiSupervisedVAEClassifier": "vaelab.estimators",
+    "VAEOutlierDetector": "vaelab.estimators",
+    "VAETransformer": "vaelab.estimators",
     "VaelabError": "vaelab.errors",
     "build_model": "vaelab.building",
     "build_objective": "vaelab.building",
@@ -41,8 +53,13 @@ _WHERE = {
 _MODULES = ("presets",)
 
 __all__ = [
+    "CVAEClassifier",
+    "DenoisingAutoencoder",
     "Run",
     "RunConfig",
+    "SemiSupervisedVAEClassifier",
+    "VAEOutlierDetector",
+    "VAETransformer",
     "VaelabError",
     "build_model",
     "build_objective",
