@@ -22,7 +22,7 @@ from vaelab.config import RunConfig, check
 from vaelab.data.batches import steps_in_epoch
 from vaelab.data.images import ImageData, Splits
 from vaelab.data.labels import hide_labels
-from vaelab.data.loading import load
+from vaelab.data.loading import load, load_unseen
 from vaelab.data.progress import Progress, no_progress
 from vaelab.devices import choose_device
 from vaelab.documents import REMEDY
@@ -58,6 +58,13 @@ class DataAccess:
             test=data.test,
             seed=data.seed,
             progress=self.progress,
+        )
+
+
+    def load_unseen(self, name: str, image_size: int | None) -> ImageData:
+        """Images of data that a run was not trained on: the test part of ``name``, or all of it."""
+        return load_unseen(
+            name, data_dir=self.folder, offline=self.offline, image_size=image_size, progress=self.progress
         )
 
 

@@ -49,6 +49,27 @@ def load(
     return Splits(train, validated, held_out)
 
 
+def load_unseen(
+    name: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    offline: bool = False,
+    image_size: int | None = None,
+    progress: Progress | None = None,
+) -> ImageData:
+    """Images of data that a model was not trained on: its own test part, or where it has none all of them.
+
+    Arguments and errors as in `load`.
+
+    >>> len(load_unseen("digits"))
+    1797
+    """
+    if image_size is not None:
+        check_size(image_size)
+    everything, official = _read(name, as_path(data_dir), offline, image_size, progress)
+    return everything if official is None else official
+
+
 def _read(
     name: str | Path, data_dir: Path | None, offline: bool, image_size: int | None, progress: Progress | None
 ) -> tuple[ImageData, ImageData | None]:

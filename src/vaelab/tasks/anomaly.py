@@ -120,8 +120,8 @@ def detect_anomalies(
 ) -> Anomalies:
     """Score the run's test images, which are normal, and the test images of ``against``, which are anomalous.
 
-    ``against`` is a data set's name, a .npz file or a folder; its images are brought to the model's size. ``scores``,
-    ``samples``, ``steps`` and ``seed`` as in `anomaly_scores`. Thresholds are those of the rate ``false_alarms`` on the
+    ``against`` is a data set's name, a .npz file or a folder: its own test part, or where it has none all images; they
+    are brought to the model's size. ``scores``, ``samples``, ``steps`` and ``seed`` as in `anomaly_scores`. Thresholds are those of the rate ``false_alarms`` on the
     run's validation images, or on the normal test images where it held none out. ``limit`` (≥ 1; 0: none): at most so
     many images of each set, the training images among them, chosen by ``seed``.
 
@@ -244,8 +244,9 @@ def _other(run: Run, against: str) -> ImageData:
     """The images called anomalous, of the model's shape; whether they have labels does not matter."""
     channels, height, width = run.model.image_shape
     size = height if height == width else None
-    data = dataclasses.replace(run.config.data, name=against, image_size=size, validation=0.0, labels=0)
-    found = run.access.load(dataclasses.replace(run.config, data=data)).test
+    # Of the run's own data only what it was not trained on.
+    own = against == run.config.data.name
+    found = run.data.test if own else run.access.load_unseen(against, size)
     if found.image_shape != run.model.image_shape:
         wanted, got = ("×".join(map(str, shape)) for shape in (run.model.image_shape, found.image_shape))
         remedy = "resize" if found.image_shape[0] == channels else "convert"
@@ -283,7 +284,7 @@ class _Words:
             how += f", compared with {self.reference.n} training images"
         normal, anomalous = self.sets.normal, self.sets.anomalous
         n, m = len(normal), len(anomalous)
-        sets = f"test splits, {normal.data.name} (normal) against {anomalous.data.name} (anomalous)"
+        sets = f"test split of {normal.data.name} (normal) against {m} images of {anomalous.data.name} (anomalous)"
 
         def text(*parts: str) -> str:
             return ", ".join([sets, pixels, f"score {name}: {how}", *parts, f"seed {self.effort.seed}"])
