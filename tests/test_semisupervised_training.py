@@ -146,7 +146,7 @@ def test_the_bound_chooses_the_epoch_without_a_label(tmp_path):
 @pytest.mark.parametrize("average", [0.0, 0.5])
 def test_m1_stays_as_it_was_and_the_folder_stands_alone(below, tmp_path, average):
     source = Path(shutil.copytree(below.folder.path, tmp_path / "m1"))
-    options = {"average": average, "weight_decay": 0.1, "optimizer": "adamw", "m1": str(source)}
+    options = {"average": average, "weight_decay": 0.1, "optimizer": "adamw", "m1": str(source), "schedule": "constant"}
     made = stacked(below, tmp_path / "run", training=options)
     shutil.rmtree(source)
     opened = Run.open(tmp_path / "run")

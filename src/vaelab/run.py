@@ -60,7 +60,6 @@ class DataAccess:
             progress=self.progress,
         )
 
-
     def load_unseen(self, name: str, image_size: int | None) -> ImageData:
         """Images of data that a run was not trained on: the test part of ``name``, or all of it."""
         return load_unseen(

@@ -85,7 +85,7 @@ def test_examples_are_commands_that_exist():
             while words and words[0] in getattr(parent, "commands", {}):
                 parent = parent.commands[words.pop(0)]
             assert not hasattr(parent, "commands"), (path, line)
-            known = {flag for parameter in parent.params for flag in parameter.opts}
+            known = {flag for parameter in parent.params for flag in (*parameter.opts, *parameter.secondary_opts)}
             assert {word for word in words if word.startswith("-")} <= known, (path, line)
 
 

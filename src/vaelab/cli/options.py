@@ -142,7 +142,7 @@ Init = Annotated[
 Objective = Annotated[str | None, setting("--objective", LOOP, "For instance elbo, or elbo:beta=4,warmup=1", "SPEC")]
 Augmentation = Annotated[
     str | None,
-    setting("--augmentation", LOOP, "Of the training images; none, or shift:pixels=1", "SPEC"),
+    setting("--augmentation", LOOP, "Of the training images; for instance none, or shift:pixels=1", "SPEC"),
 ]
 Corruption = Annotated[
     str | None,
