@@ -76,7 +76,8 @@ def test_all_images_of_data_without_a_test_part_are_scored_down_to_a_single_one(
 def test_protocols_say_what_was_done(run, other):
     metrics = detect_anomalies(run, str(other), scores=["all"], **QUICK).metrics
     assert metrics["auroc_likelihood_path"].protocol.startswith(
-        "test split of digits (normal) against 60 images of my noise.npz (anomalous), grey pixels (unnormalised Bernoulli), "
+        "test split of digits (normal) against 60 images of my noise.npz (anomalous), "
+        "grey pixels (unnormalised Bernoulli), "
         "score likelihood_path: mahalanobis of error, mean_norm, std_norm, compared with 1288 training images"
     )
     assert "3 steps of Adam from 0.05, 2 samples of z per image" in metrics["auroc_likelihood_regret"].protocol

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
 import io
 import math
@@ -121,9 +120,10 @@ def detect_anomalies(
     """Score the run's test images, which are normal, and the test images of ``against``, which are anomalous.
 
     ``against`` is a data set's name, a .npz file or a folder: its own test part, or where it has none all images; they
-    are brought to the model's size. ``scores``, ``samples``, ``steps`` and ``seed`` as in `anomaly_scores`. Thresholds are those of the rate ``false_alarms`` on the
-    run's validation images, or on the normal test images where it held none out. ``limit`` (≥ 1; 0: none): at most so
-    many images of each set, the training images among them, chosen by ``seed``.
+    are brought to the model's size. ``scores``, ``samples``, ``steps`` and ``seed`` as in `anomaly_scores`. Thresholds
+    are those of the rate ``false_alarms`` on the run's validation images, or on the normal test images where it held
+    none out. ``limit`` (≥ 1; 0: none): at most so many images of each set, the training images among them, chosen by
+    ``seed``.
 
     Adds the metrics to ``metrics.json`` under ``anomaly_<data>_<name>``; writes ``anomaly/<data>.csv`` and, with
     ``figures``, figures into the run folder. Nothing is fitted to the anomalous images. Raises `UsageError` for a
