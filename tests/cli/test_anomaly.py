@@ -36,7 +36,7 @@ def test_table_verdicts_and_files(vaelab, run, tmp_path):
     words = ("--score", "reconstruction", "--score", "likelihood_path:features=error/mean", "--quiet")
     result = vaelab("anomaly", run, "--against", tmp_path / "noise.npz", *words, *QUICK)
     assert (result.code, result.err) == (0, "")
-    assert "Normal: 60 images of digits. Anomalous: 12 images of noise.npz." in result.out
+    assert "Normal: 60 images of digits. Anomalous: 60 images of noise.npz." in result.out
     rows = [line for line in result.out.splitlines() if line.startswith(("reconstruction ", "likelihood_path:"))]
     assert len([row for row in rows if "[" in row]) == 2
     assert "best of these: AUROC" in result.out

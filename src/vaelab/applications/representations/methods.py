@@ -21,7 +21,7 @@ FOLDS = 3
 """Of the cross-validation; less where a class has fewer labels."""
 TREES = 100
 HIDDEN_UNITS = 256
-STOPPING = 1000
+STOPPING = 2000
 """From so many labels on, a tenth of those an MLP is fitted to decide when to stop."""
 
 
