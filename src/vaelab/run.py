@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from vaelab.data.batches import steps_in_epoch
 from vaelab.data.images import ImageData, Splits
 from vaelab.data.labels import hide_labels
 from vaelab.data.loading import load, load_unseen
-from vaelab.data.progress import Progress, no_progress
+from vaelab.data.progress import Progress, increments, no_progress
 from vaelab.devices import choose_device
 from vaelab.documents import REMEDY
 from vaelab.errors import CheckpointError, DataError, UsageError, VaelabError
@@ -248,7 +248,7 @@ class Run:
                 samples=samples,
                 importance_samples=importance_samples,
                 seed=seed,
-                progress=_increments(advance),
+                progress=increments(advance),
                 corruption="none" if isinstance(self.model, VAE) else self.config.training.corruption,
             )
         prefix = "" if split == "test" else f"{split}_"
@@ -294,18 +294,6 @@ class Run:
             written.append(out or self.folder.figures / f"{one}.png")
             plots.save(self.figure(one, **options), written[-1])
         return written
-
-
-def _increments(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """What is done so far → how much came since."""
-    done = 0
-
-    def note(now: int) -> None:
-        nonlocal done
-        advance(now - done)
-        done = now
-
-    return note
 
 
 def _kept_weights(folder: RunFolder, model: Model) -> dict[str, Tensor]:

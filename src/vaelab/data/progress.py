@@ -18,3 +18,21 @@ def no_progress(description: str, total: int) -> Iterator[Callable[[int], None]]
     """
     del description, total
     yield lambda _: None
+
+
+def increments(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """What is done so far → how much came since, as ``advance`` takes it.
+
+    >>> came = []
+    >>> done = increments(came.append)
+    >>> done(3), done(10), came
+    (None, None, [3, 7])
+    """
+    before = 0
+
+    def note(now: int) -> None:
+        nonlocal before
+        advance(now - before)
+        before = now
+
+    return note

@@ -33,6 +33,17 @@ def split(data: ImageData, amount: float, seed: int) -> tuple[ImageData, ImageDa
     return data.take(_where(~chosen)), data.take(_where(chosen))
 
 
+def some_places(count: int, limit: int, seed: int) -> Tensor:
+    """The places of all of ``count`` images, or of ``limit`` chosen at random by ``seed``, in order.
+
+    >>> some_places(3, 10, seed=0).tolist()
+    [0, 1, 2]
+    """
+    if count <= limit:
+        return torch.arange(count)
+    return torch.randperm(count, generator=generator(seed, "cpu", "limit"))[:limit].sort().values
+
+
 def _part_size(data: ImageData, amount: float) -> int:
     if not (0 < amount < 1 or (amount >= 1 and float(amount).is_integer())):
         raise UsageError(

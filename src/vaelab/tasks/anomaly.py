@@ -35,6 +35,7 @@ from vaelab.data.images import ImageData
 from vaelab.data.pixels import prepare_fixed
 from vaelab.data.progress import Progress
 from vaelab.data.sources import names as data_names
+from vaelab.data.splits import some_places
 from vaelab.errors import DataError, UsageError, VaelabError
 from vaelab.evaluation.protocol import Protocol
 from vaelab.files import write_text_atomic
@@ -236,7 +237,7 @@ def _limited(data: ImageData, limit: int, seed: int) -> Chosen:
         raise UsageError(f"expected a limit ≥ 1, or 0 for none, got {limit}")
     if not limit or len(data) <= limit:
         return Chosen(torch.arange(len(data)), data)
-    places = torch.randperm(len(data), generator=generator(seed, "cpu", "limit"))[:limit].sort().values
+    places = some_places(len(data), limit, seed)
     return Chosen(places, data.take(places))
 
 

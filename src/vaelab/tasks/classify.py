@@ -31,7 +31,7 @@ from vaelab.applications.calibration import (
 from vaelab.applications.classification import BOUNDS, WAYS, conditional, label_bounds, label_posterior
 from vaelab.data.images import ImageData
 from vaelab.data.pixels import prepare_fixed
-from vaelab.data.progress import Progress, no_progress
+from vaelab.data.progress import Progress, increments, no_progress
 from vaelab.errors import DataError, UsageError, VaelabError
 from vaelab.evaluation.protocol import Protocol, counted
 from vaelab.files import write_text_atomic
@@ -153,7 +153,7 @@ class _Rule:
 
     def scores(self, data: ImageData, advance: Callable[[int], None]) -> Tensor:
         """The bounds, or log q(y|x): ``(n, classes)``."""
-        return self._score(self.model, data, self.variant, progress=_increments(advance))
+        return self._score(self.model, data, self.variant, progress=increments(advance))
 
     def protocol(self, split: str, *parts: str) -> str:
         """Split, pixels, rule, ``parts``, seed."""
@@ -302,15 +302,3 @@ def _errors(run: Run, result: Classification, data: ImageData, errors: Tensor, t
         torch.stack([result.probabilities[chosen, labels], result.probabilities[chosen, predicted]], 1).numpy(),
         title,
     )
-
-
-def _increments(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """What is done so far → how much came since."""
-    done = 0
-
-    def note(now: int) -> None:
-        nonlocal done
-        advance(now - done)
-        done = now
-
-    return note

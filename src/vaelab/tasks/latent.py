@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,8 @@ from vaelab.applications.latent import (
 )
 from vaelab.autoencoder import Autoencoder
 from vaelab.data.images import ImageData
-from vaelab.data.progress import Progress, no_progress
+from vaelab.data.progress import Progress, increments, no_progress
 from vaelab.errors import DataError, UsageError, VaelabError
-from vaelab.evaluation.draws import Progress as Done
 from vaelab.evaluation.draws import at_least
 from vaelab.metrics import Metric, MetricsNotSavedError
 from vaelab.priors import StandardNormal
@@ -143,7 +141,7 @@ class _Study:
 
     def _encode(self, run: Run, data: ImageData, what: str) -> Encoded:
         with self.progress(what, len(data)) as advance:
-            return encode(run.model, data, run.config.data.variant, seed=self.seed, progress=_increments(advance))
+            return encode(run.model, data, run.config.data.variant, seed=self.seed, progress=increments(advance))
 
     def words(self, *parts: str, seeded: bool = True) -> str:
         """A protocol: split, what was measured, seed."""
@@ -279,15 +277,3 @@ def _border(data: ImageData, rows: Tensor, found: Borders, i: int) -> dict[str, 
     ordered = dict(sorted(shares.items(), key=lambda item: -item[1]))
     own = {"entropy": float(found.entropy[i]), "radius": float(found.radius[i]), "classes": ordered}
     return {"rank": i + 1, **own, **_place(data, rows, found.positions, i)}
-
-
-def _increments(advance: Callable[[int], None]) -> Done:
-    """What is done so far → how much came since."""
-    done = 0
-
-    def note(now: int) -> None:
-        nonlocal done
-        advance(now - done)
-        done = now
-
-    return note

@@ -16,7 +16,7 @@ from vaelab.applications.anomaly.features import path_features
 from vaelab.applications.anomaly.regret import Regret, likelihood_regret
 from vaelab.building import Model
 from vaelab.data.images import ImageData
-from vaelab.data.progress import Progress, no_progress
+from vaelab.data.progress import Progress, increments, no_progress
 from vaelab.errors import UsageError
 from vaelab.evaluation import ImageScores, evaluate_bounds, log_likelihood
 from vaelab.evaluation.draws import MEMORY
@@ -129,11 +129,4 @@ class Measured:
     def _pass(self, what: str) -> Iterator[Done]:
         """Within: a progress bar of one pass over the images, told how many are done so far."""
         with (self.effort.progress or no_progress)(f"{what}, {self.data.name}", len(self.data)) as advance:
-            before = 0
-
-            def note(now: int) -> None:
-                nonlocal before
-                advance(now - before)
-                before = now
-
-            yield note
+            yield increments(advance)

@@ -11,6 +11,7 @@ from torch import Tensor
 from vaelab.autoencoder import Autoencoder
 from vaelab.building import Model
 from vaelab.data.images import ImageData
+from vaelab.data.splits import some_places
 from vaelab.distributions import DiagonalNormal
 from vaelab.errors import DataError, UsageError
 from vaelab.evaluation.draws import (
@@ -219,6 +220,4 @@ def some_rows(count: int, limit: int, seed: int) -> Tensor:
     tensor([0, 1, 2])
     """
     at_least("limit", limit, 2)
-    if count <= limit:
-        return torch.arange(count)
-    return torch.randperm(count, generator=generator(seed, "cpu", "limit"))[:limit].sort().values
+    return some_places(count, limit, seed)
