@@ -122,12 +122,12 @@ def test_the_sheets_networks_compute_what_a_plain_reference_computes(preset, con
 
 def test_sheet_ds_networks_halve_twice_and_come_back():
     model = build("gaussian-vae")
-    assert model.encoder.convolutions(model.encoder.first(torch.rand(2, 1, 28, 28), None)).shape == (2, 64, 7, 7)
+    assert model.encoder.convolutions(model.encoder.first(torch.rand(2, 1, 28, 28), None)).shape == (2, 32, 7, 7)
     strides = [layer.stride for layer in model.encoder.modules() if isinstance(layer, nn.Conv2d)]
-    assert strides == [(1, 1), (2, 2), (1, 1), (2, 2)]
+    assert strides == [(2, 2), (2, 2), (1, 1)]
     assert sum(isinstance(layer, nn.Linear) for layer in model.encoder.modules()) == 2
     assert sum(isinstance(layer, nn.Linear) for layer in model.decoder.modules()) == 3
-    assert model.decode(torch.randn(2, 16)).mean.shape == (2, 1, 28, 28)
+    assert model.decode(torch.randn(2, model.latent)).mean.shape == (2, 1, 28, 28)
 
 
 def test_a_concatenated_condition_is_planes_beside_the_image():

@@ -59,6 +59,17 @@ def test_weights_change_the_loss_alone(model, plain, beta, weight):
     assert_logged_terms_are_plain(terms, plain)
 
 
+def test_a_weight_beside_a_mean_over_pixels_is_as_many_times_larger_as_there_are_pixels(model, plain):
+    objective = build_objective("elbo:beta=0.01,per_pixel=true", model)
+    pixels = X[0].numel()
+    assert objective.weight(0) == pytest.approx(0.01 * pixels)
+    terms = call(model, objective)
+    mean_over_pixels = plain.reconstruction.mean() / pixels + 0.01 * plain.kl.mean()
+    torch.testing.assert_close(terms.loss, pixels * mean_over_pixels)
+    assert terms.beta == pytest.approx(0.01 * pixels)
+    assert_logged_terms_are_plain(terms, plain)
+
+
 @pytest.mark.parametrize(("epoch", "beta"), [(0.0, 0.0), (1.0, 1.0), (2.0, 2.0), (4.0, 4.0), (100.0, 4.0)])
 def test_beta_rises_linearly_over_the_warm_up(model, plain, epoch, beta):
     terms = call(model, ELBO(beta=4, warmup=4), epoch=epoch)

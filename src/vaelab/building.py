@@ -212,4 +212,5 @@ def build_objective(text: str, model: Model) -> Objective:
     if spec.name != own if own else spec.name in ("reconstruction", "m2"):
         needed = own or "another, for instance elbo"
         raise UsageError(f"objective {spec.name!r} does not fit a model of kind {model.kind!r}; use {needed}")
+    objective.bind(model)
     return objective

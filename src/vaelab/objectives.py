@@ -85,6 +85,9 @@ def draw(
 class Objective:
     """``objective(model, x, c, target, epoch=…, generator=…)`` → `Terms`. ``epoch`` counts fractions, from 0."""
 
+    def bind(self, model: Any) -> None:
+        """Take from the model what the weights depend on; before `weight` is asked."""
+
     def weight(self, epoch: float) -> float:
         """The weight of the KL, β, after ``epoch`` epochs."""
         return 1.0
@@ -117,7 +120,8 @@ class ELBO(Objective):
 
     β rises linearly from 0 over the first ``warmup`` epochs. ``free_bits`` λ (nats per latent dimension) replaces the
     KL's batch mean in each dimension by max(λ, ·) in the loss. ``beta=0``: reconstruction only;
-    ``reconstruction_weight=0``: KL only. ``samples`` draws of z for each image.
+    ``reconstruction_weight=0``: KL only. ``samples`` draws of z for each image. ``per_pixel``: ``beta`` is the weight
+    beside a reconstruction that is a mean over the image's D pixel values; the β of the loss is then D times as large.
 
     β: Higgins et al. 2017 (β-VAE); warm-up: Bowman et al. 2015, arXiv:1511.06349; free bits: Kingma et al. 2016,
     arXiv:1606.04934.
@@ -131,6 +135,7 @@ class ELBO(Objective):
         warmup: float = 0.0,
         free_bits: float = 0.0,
         samples: int = 1,
+        per_pixel: bool = False,
     ) -> None:
         for name, value in (("beta", beta), ("reconstruction_weight", reconstruction_weight), ("warmup", warmup)):
             _at_least(name, value, 0)
@@ -140,10 +145,16 @@ class ELBO(Objective):
             raise ValueError("beta and reconstruction_weight are both 0: nothing is left to learn")
         self.beta, self.reconstruction_weight = float(beta), float(reconstruction_weight)
         self.warmup, self.free_bits, self.samples = float(warmup), float(free_bits), samples
+        self.per_pixel, self.pixels = per_pixel, 1
+
+    def bind(self, model: VAE) -> None:
+        """The number of pixel values, where β is one for each."""
+        self.pixels = math.prod(model.image_shape) if self.per_pixel else 1
 
     def weight(self, epoch: float) -> float:
         """β after ``epoch`` epochs."""
-        return self.beta * min(1.0, epoch / self.warmup) if self.warmup else self.beta
+        beta = self.beta * self.pixels
+        return beta * min(1.0, epoch / self.warmup) if self.warmup else beta
 
     def __call__(
         self,
@@ -156,6 +167,7 @@ class ELBO(Objective):
         generator: torch.Generator | None = None,
     ) -> Terms:
         """See `Objective`."""
+        self.bind(model)
         drawn = draw(model, x, c, target, samples=self.samples, generator=generator)
         reconstruction, kl = -drawn.log_px.mean(0), drawn.kl
         beta = self.weight(epoch)

@@ -16,6 +16,7 @@ ROWS = {
     "elbo": "vae",
     "elbo:beta=4,warmup=2,free_bits=0.001,samples=3": "vae",
     "elbo:beta=0": "vae",
+    "elbo:beta=0.01,per_pixel=true": "vae",
     "iwae:samples=3": "vae",
     "iwae:samples=3,doubly=true": "vae",
     "reconstruction": "autoencoder",

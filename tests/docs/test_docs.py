@@ -43,7 +43,7 @@ WRITTEN = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 WRITTEN.remove(DOCS / "cli.md")  # made from --help
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODULES = re.findall(r"^\.\. automodule:: (\S+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
-PACKAGES = ("applications", "tasks", "estimators")
+PACKAGES = ("applications", "tasks", "estimators", "report", "studies")
 """Each of their modules has a section of its own."""
 
 SPECS = {
@@ -144,7 +144,7 @@ def test_every_module_has_its_section_once():
     tops = [f"vaelab.{name}" for name in found if name not in ("cli", "__main__", *PACKAGES)]
     paths = {name: importlib.import_module(f"vaelab.{name}").__path__ for name in PACKAGES}
     parts = [f"vaelab.{name}.{part.name}" for name in PACKAGES for part in pkgutil.iter_modules(paths[name])]
-    assert sorted(MODULES) == sorted(["vaelab", *tops, *parts])
+    assert sorted(MODULES) == sorted(["vaelab", "vaelab.studies", *tops, *parts])
 
 
 @pytest.mark.parametrize("name", MODULES)

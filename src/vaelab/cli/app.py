@@ -10,6 +10,7 @@ from vaelab import __version__
 from vaelab.cli import (
     anomaly,
     classify,
+    compare,
     data,
     demo,
     embed,
@@ -20,6 +21,7 @@ from vaelab.cli import (
     presets,
     sample,
     semi_supervised,
+    study,
     train,
     transfer,
 )
@@ -66,11 +68,13 @@ app.add_typer(data.app, name="data")
 app.command("presets", epilog=presets.EPILOG)(presets.presets)
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("evaluate", epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("classify", epilog=classify.EPILOG)(classify.classify)
 app.command("anomaly", epilog=anomaly.EPILOG)(anomaly.anomaly)
 app.command("sample", epilog=sample.EPILOG)(sample.sample)
 app.command("embed", epilog=embed.EPILOG)(embed.embed)
 app.command("semi-supervised", epilog=semi_supervised.EPILOG)(semi_supervised.semi_supervised)
+app.add_typer(study.app, name="study")
 app.command("plot", epilog=plot.EPILOG)(plot.plot)
 app.command("latent", epilog=latent.EPILOG)(latent.latent)
 app.command("transfer", epilog=transfer.EPILOG)(transfer.transfer)

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ _PLAIN = {
 
 @dataclass
 class Settings:
-    """What an option anywhere on the line sets for the whole process."""
+    """Of the whole process."""
 
     debug: bool = False
+    words: list[str] = field(default_factory=list)
+    """Those of the command line, for reports."""
 
 
 settings = Settings()

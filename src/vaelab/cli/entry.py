@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     console.prepare_streams()
     console.settings.debug = False
+    console.settings.words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with _sigterm():
             code = get_command(app).main(

@@ -1,0 +1,209 @@
+"""Sections about the latent plane: the grid, the scatter, how they fit, with labels (C7, C10, C11, C15, C16)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vaelab.report.blocks import Answer, Block, Plane, Table, Text
+from vaelab.studies.conv_cvae.words import listed, number, percent_of, share
+from vaelab.studies.results import Results
+
+NO_PLANE = "The model has {latent} latent dimensions here, not 2, so there is no plane to decode."
+
+
+def grid(results: Results) -> Sequence[Block]:
+    """C7."""
+    found = results.values("plane")
+    if not found["plane"]:
+        return [Text(NO_PLANE.format(latent=found["latent"]))]
+    cells, extent = found["cells"], found["extent"]
+    names, area, of_prior = found["class_names"], found["area"], found["of_prior"]
+    ordered = sorted(range(len(names)), key=lambda i: -of_prior[i])
+    widest = [f"{names[i]} ({percent_of(of_prior[i], 0)})" for i in ordered[:3] if area[i]]
+    none = [names[i] for i in ordered if not area[i]]
+    images = sum(found["of_images"])
+    rows = [
+        [names[i], percent_of(area[i] / sum(area)), percent_of(of_prior[i]), percent_of(found["of_images"][i] / images)]
+        for i in range(len(names))
+    ]
+    text = (
+        f"The square holds {percent_of(found['prior_inside'])} of the prior N(0, I) and "
+        f"{share(results.metric('plane', 'inside'))} of the training images' posterior means. What the decoded images "
+        "show, a classifier of real images says (right for "
+        f"{share(results.metric('judge', 'judge_accuracy'), 2)} of the real test images). The classes' regions are "
+        "of very "
+        f"different size: weighted by the prior, most is {listed(widest)}. "
+    )
+    text += (
+        f"It sees none as {listed(none)}: between −{extent:g} and {extent:g} the decoder has no place for "
+        f"{'that class' if len(none) == 1 else 'these classes'}. "
+        if none
+        else "Every class is somewhere. "
+    )
+    text += (
+        "New images are decoded from draws of the prior, so they come in the proportions of the third column, not in "
+        "those "
+        "of the data."
+    )
+    return [
+        results.picture(
+            "plane",
+            "grid",
+            f"The decoder's image at each of {cells}×{cells} places z in [−{extent:g}, {extent:g}]². Neighbours look "
+            "alike: "
+            "one shape turns into the next.",
+            f"A grid of {cells} by {cells} decoded images with axes in latent units from {-extent:g} to {extent:g}.",
+        ),
+        Answer("What is on the plane?", text),
+        Table(
+            ["class", "of the square's cells", "weighted by the prior", "of the training images"],
+            rows,
+            "What the classifier sees in the decoded cells, and how frequent the classes really are.",
+        ),
+    ]
+
+
+def scatter(results: Results) -> Sequence[Block]:
+    """C10."""
+    found = results.values("plane")
+    text = (
+        f"Each point is the posterior mean of one of the {found['scatter_images']:,} training images: where the "
+        "encoder puts it. "
+        "The colour is its label, which the VAE has never seen. Below, the same plane to explore: "
+        f"{found['points']:,} of the images; point at one to see it."
+    )
+    return [Text(text), *_planes(results, "plane", "vae")]
+
+
+def _planes(results: Results, step: str, run: str) -> list[Block]:
+    """The still scatter, interactive where z has two dimensions."""
+    what = "VAE" if run == "vae" else "CVAE"
+    still = results.picture(
+        step,
+        "scatter",
+        f"Posterior means of the training images in the {what}'s latent plane, one colour a class.",
+        f"A scatter plot of the {what}'s latent plane, points coloured by class, with a colour bar.",
+    )
+    if results.values(step).get("latent", 2) != 2:
+        return [still]
+    found = results.arrays(step, "plane")
+    names = results.values("space" if run == "vae" else "cspace")["class_names"]
+    return [Plane(found["z"], found["images"], found["labels"], names, still)]
+
+
+def relation(results: Results) -> Sequence[Block]:
+    """C11."""
+    found = results.values("plane")
+    if not found["plane"]:
+        return [Text(NO_PLANE.format(latent=found["latent"]))]
+    agreement = results.metric("plane", "agreement")
+    text = (
+        "The scatter shows where the encoder puts images of each class; the grid shows what the decoder makes of the "
+        "same "
+        f"places. They are two views of one map. Of the {found['cells'] ** 2} cells of the grid, {share(agreement)} "
+        "show (to the "
+        "classifier) the class that most of the 15 nearest encoded images have"
+    )
+    if "agreement_clear" in found:
+        clear, border = results.metric("plane", "agreement_clear"), results.metric("plane", "agreement_border")
+        text += (
+            f": {share(clear)} of the {found['clear_cells']} cells inside a class's region, {share(border)} of the "
+            f"{found['border_cells']} at borders, where the nearest images are of mixed classes. At borders the "
+            "decoded images "
+        )
+        text += (
+            "are also less clearly of one class: the classifier's confidence is "
+            f"{percent_of(found['sure_border'], 0)} on average "
+            f"there, {percent_of(found['sure_clear'], 0)} inside. That is what happens between clusters: the decoder "
+            "is "
+            "continuous, so it has to blend one class into the other. "
+            if found["sure_border"] < found["sure_clear"]
+            else "are no less clear to the classifier, contrary to what one would expect. "
+        )
+    else:
+        text += ". "
+    good = found["back_correlation"] > 0.9
+    text += (
+        f"\n\nThe two networks undo each other {'well' if good else 'only roughly'}: a decoded cell, encoded again, "
+        "comes back at a "
+        f"distance of {number(found['back_median'])} (median; the cells are {number(found['step'])} apart, the "
+        "correlation of "
+        f"places is {number(found['back_correlation'], 3)}). "
+    )
+    text += (
+        f"The tenth of the cells farthest from all training images come back less well, {number(found['back_far'])} "
+        "away against "
+        f"{number(found['back_near'])} for the others: nothing was encoded there, so nothing has taught the decoder."
+        if found["back_far"] > found["back_near"]
+        else f"Cells far from all training images come back no worse ({number(found['back_far'])} against "
+        f"{number(found['back_near'])})."
+    )
+    blocks: list[Block] = [Answer("How do the grid and the scatter relate?", text)]
+    borders = results.values("space")["borders"]
+    if borders:
+        mixed = listed([f"{percent_of(value, 0)} {name}" for name, value in list(borders[0]["classes"].items())[:3]])
+        blocks.append(
+            results.run_picture(
+                "vae",
+                "latent-borders",
+                "Places where classes meet, found automatically, as the decoder shows them; below, the nearest test "
+                "image. At "
+                f"the first, the nearest images are {mixed}.",
+                "A row of decoded images from borders between classes, above a row of the nearest test images.",
+            )
+        )
+    return blocks
+
+
+def conditional_grids(results: Results) -> Sequence[Block]:
+    """C15."""
+    found = results.values("cplane")
+    if not found["plane"]:
+        return [Text(NO_PLANE.format(latent=found["latent"]))]
+    names = found["class_names"]
+    chosen = [names[label] for label in found["classes"]]
+    seen = [
+        f"{share(results.metric('cplane', f'judged_{label}'))} of the cells for {names[label]}"
+        for label in found["classes"]
+    ]
+    note = ""
+    if list(found["classes"]) != list(results.settings["classes"]):
+        wanted = listed([str(label) for label in results.settings["classes"]])
+        note = f" (The data has {len(names)} classes, so these were taken for the classes {wanted}.)"
+    style = results.values("cspace")["style"]
+    known = {name: row for name, row in style.items() if row is not None}
+    best = sorted(known, key=lambda name: -known[name]["r2"])
+    text = (
+        f"The same plane, decoded with the label {listed(chosen)}.{note} Every cell should show that class, and the "
+        "classifier sees "
+        f"it in {listed(seen)}. What changes over the plane is how it is written: among test images of one class, z "
+        "tells "
+        + listed([f"{percent_of(known[name]['r2'], 0)} of the variance of the {name}" for name in best])
+        + " (R² of a linear fit; image moments)."
+        + (
+            f" So the plane of this CVAE is above all one of {listed(best[:2])}."
+            if best and known[best[0]]["r2"] > 0.3
+            else ""
+        )
+    )
+    pictures = [
+        results.picture(
+            "cplane",
+            f"grid-{label}",
+            f"The plane of the CVAE decoded as {names[label]}: one class, many ways to write it.",
+            f"A grid of {found['cells']} by {found['cells']} images of the class {names[label]} over the latent plane.",
+        )
+        for label in found["classes"]
+    ]
+    return [Text(text), *pictures]
+
+
+def conditional_scatter(results: Results) -> Sequence[Block]:
+    """C16."""
+    found = results.values("cplane")
+    text = (
+        f"The {found['scatter_images']:,} training images in the plane of the CVAE, each encoded with its own label: "
+        "compare it "
+        "with the VAE's (C10). Below, the same plane to explore."
+    )
+    return [Text(text), *_planes(results, "cplane", "cvae")]

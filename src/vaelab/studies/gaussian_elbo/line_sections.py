@@ -1,0 +1,134 @@
+"""The section of the report about ways between two images (D6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vaelab.report.blocks import Answer, Block, Table, Text
+from vaelab.studies.gaussian_elbo.words import apart, counted, listed, metric, share
+from vaelab.studies.results import Results, percent
+
+
+def lines(results: Results) -> Sequence[Block]:
+    """D6: traversals between posterior samples of two images of different classes."""
+    values = results.values("lines")
+    rows = []
+    for way in values["shown"]:
+        seen = [f"{name} {100 * sure:.0f} %" for name, sure in zip(way["seen"], way["confidence"], strict=True)]
+        rows.append([" → ".join(way["names"]), *seen])
+    points = [f"{i + 1}" for i in range(values["points"])]
+    return [
+        Text(
+            f"Two test images of different classes, one draw of each posterior q(z|x), {values['points']} points on "
+            "the straight "
+            "line between the two, both ends included, decoded in order (decoder means). Images and classes are "
+            "chosen at "
+            "random by the seed."
+        ),
+        results.picture(
+            "lines",
+            "ways",
+            f"{counted(len(values['shown']), 'pair')} of images; below each image what the judge sees (rounded down).",
+            "Rows of decoded images that change from one class to another, each with a class and a percentage.",
+        ),
+        Table(("pair", *points), rows, "The judge's most probable class along each way, and its probability."),
+        Answer("What happens between the two?", _shown(values)),
+        Answer("Is that so for other pairs?", _along(values)),
+        _along_table(values),
+        Answer("Is it a cross-fade of two images?", _overlay(values)),
+    ]
+
+
+def changes(way: Mapping[str, Any]) -> list[str]:
+    """The classes that are seen along a way, one after another.
+
+    >>> changes({"seen": ["3", "3", "8", "5"]})
+    ['3', '8', '5']
+    """
+    found: list[str] = []
+    for name in way["seen"]:
+        if not found or found[-1] != name:
+            found.append(name)
+    return found
+
+
+def _shown(values: Mapping[str, Any]) -> str:
+    parts = []
+    for way in values["shown"]:
+        seen = changes(way)
+        low = min(range(len(way["seen"])), key=lambda i: way["confidence"][i])
+        passed = [name for name in seen if name not in way["names"]]
+        if len(seen) == 1:
+            turn = f"the judge sees {seen[0]} all along"
+        elif not passed and len(seen) == 2:
+            last = max(i for i, name in enumerate(way["seen"]) if name == seen[0])
+            turn = f"the class changes once, between the points {last + 1} and {last + 2}"
+        else:
+            turn = f"the judge sees {', then '.join(seen)}"
+        third = f", on the way through {listed(sorted(set(passed)))}" if passed else ""
+        parts.append(
+            f"- {' → '.join(way['names'])}: {turn}{third}; it is least sure at point {low + 1} "
+            f"({100 * way['confidence'][low]:.0f} % for {way['seen'][low]})."
+        )
+    return "\n".join(parts)
+
+
+def _along(values: Mapping[str, Any]) -> str:
+    found = values["along"]
+    ends, middle = metric(found, "clear_at_ends"), metric(found, "clear_in_the_middle")
+    norm, points = found["norm"], len(found["norm"])
+    short = norm[(points - 1) // 2] < 0.95 * (norm[0] + norm[-1]) / 2
+    return (
+        f"Over {found['pairs']:,} pairs: at the ends {percent(ends, 1)} of the images are clear, in the middle "
+        f"{percent(middle, 1)}"
+        + (
+            ": on the way there are images that the judge gives no class clearly. "
+            if middle.value < ends.value
+            else ". "
+        )
+        + "In the middle the judge sees a third class, neither the first nor the last, in "
+        f"{share(found, 'third_in_the_middle')} "
+        f"of the pairs, and {share(found, 'clear_third')} pass clearly through a third class somewhere. The class "
+        "changes "
+        f"{metric(found, 'changes').value:.2f} ± {metric(found, 'changes').standard_error or 0:.2f} times on a way. "
+        f"The length ‖z‖ is {(norm[0] + norm[-1]) / 2:.2f} at the ends and {norm[(points - 1) // 2]:.2f} in the "
+        "middle: "
+        + (
+            f"the line passes nearer to the origin than its ends, where only {share(found, 'nearer')} of the encoded "
+            "images "
+            "lie."
+            if short
+            else "the line stays about as far from the origin as its ends."
+        )
+    )
+
+
+def _along_table(values: Mapping[str, Any]) -> Table:
+    found = values["along"]
+    rows = []
+    for i in range(values["points"]):
+        shares = [found[name][i] for name in ("first", "second", "third", "clear", "confidence")]
+        rows.append([f"{i + 1}", *(f"{100 * one:.1f} %" for one in shares), f"{found['norm'][i]:.2f}"])
+    columns = ("point", "first class", "last class", "a third", "clear", "mean probability", "mean ‖z‖")
+    return Table(columns, rows, f"What the judge sees at each point, shares of {found['pairs']:,} pairs.")
+
+
+def _overlay(values: Mapping[str, Any]) -> str:
+    overlay, middle = metric(values, "overlay_share"), metric(values["along"], "clear_in_the_middle")
+    error = ((overlay.standard_error or 0) ** 2 + (middle.standard_error or 0) ** 2) ** 0.5
+    gap = middle.value - overlay.value
+    if apart(gap, error, 0.0) and gap > 0:
+        verdict = (
+            "decoded points are clear more often: the line in latent space changes strokes, it does not fade one "
+            "image out"
+        )
+    elif apart(gap, error, 0.0):
+        verdict = "the overlays are clear more often, so the judge does not tell fading from changing here"
+    else:
+        verdict = "the judge finds no difference between the two here"
+    return (
+        "A cross-fade would be the mean of the two end images, pixel by pixel. Of these overlays "
+        f"{percent(overlay, 1)} are "
+        f"clear, of the decoded points in the middle {percent(middle, 1)}: {verdict}."
+    )

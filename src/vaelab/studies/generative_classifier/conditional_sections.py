@@ -1,0 +1,261 @@
+"""The report's sections about the CVAE's latent plane: A9, and A10 against the VAE's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vaelab.report.blocks import Answer, Block, Picture, Table, Text
+from vaelab.studies.generative_classifier.plane_sections import OF, points, style_table
+from vaelab.studies.generative_classifier.words import clear, counted, listed, metric, number, r2, share, signed
+from vaelab.studies.results import Results
+
+STEP = "conditional-plane"
+
+TOLD = 0.1
+"""A style whose R² is below is not told from z, so that its direction means little."""
+
+
+def conditional(results: Results) -> Sequence[Block]:
+    """A9."""
+    values = results.values(STEP)
+    names = values["class_names"]
+    grids = [
+        results.picture(STEP, f"grid-{place}", f"The plane decoded as {names[label]}.",
+                        "A square of small images of one class that change gradually.")
+        for place, label in enumerate(values["chosen"], start=1)
+    ]  # fmt: skip
+    blocks: list[Block] = [
+        Text(
+            f"The decoder's mean at {values['cells']} × {values['cells']} positions over "
+            f"[−{values['extent']:g}, {values['extent']:g}]², given the labels "
+            f"{listed([names[label] for label in values['chosen']])}: the same positions in each picture."
+        ),
+        *grids,
+        Answer("Is the class still in z?", _class_words(values)),
+        results.picture(STEP, "styles", "Training images of all classes in the CVAE's plane, coloured by the style of "
+                        "their image relative to the mean of their class; the arrow is the direction of the style.",
+                        "Five scatters of the plane with an arrow each."),
+        style_table(values["styles"]),
+        Answer("What does the latent space encode now?", _styles(values)),
+        Answer("Is a direction the same for every class?", _directions(values)),
+    ]  # fmt: skip
+    if values["walks"]:
+        blocks.append(_walk_picture(results))
+        blocks.append(_walk_table(values))
+        blocks.append(Answer("Does moving along a direction change the style?", _walk_words(values)))
+    return blocks
+
+
+def _walk_picture(results: Results) -> Picture:
+    caption = (
+        "From the middle of each class along its own direction of each style, −2 to 2 units of z. Everything else that "
+        "changes is encoded along the same direction."
+    )
+    return results.picture(STEP, "walks", caption, "Rows of images: each row one class and one style.")
+
+
+def _class_words(values: Mapping[str, Any]) -> str:
+    told = values["told"]
+    always = (
+        "The label decides"
+        if told >= 0.95
+        else "Mostly the label decides"
+        if told >= 0.8
+        else "Not only the label decides"
+    )
+    return (
+        f"{always} which class is drawn: with z drawn from the prior, the judge sees the class that the decoder was "
+        f"given in {100 * told:.1f} % of the images. Of the spread of the posterior means of the training images "
+        f"{100 * values['between']['cvae']:.1f} % lies between the class means; in the VAE it is "
+        f"{100 * values['between']['vae']:.1f} %."
+    )
+
+
+def _styles(values: Mapping[str, Any]) -> str:
+    found = {style: fit for style, fit in values["styles"].items() if fit is not None and clear(fit)}
+    if not found:
+        return "No style is related to z beyond chance, so what z encodes is none of those measured."
+    order = sorted(found, key=lambda style: -found[style]["r2"])
+    best = order[0]
+    parts = [f"{OF[style]} (R² {r2(found[style])}, along {signed(found[style]['angle'], 0)}°)" for style in order]
+    text = (
+        "Style, as far as these measures see it: with the class known, z need not say which class an image is of. "
+        f"Within classes z tells {listed(parts)}. "
+    )
+    axes = [_axis(found, index) for index in (0, 1)]
+    text += f"z₁ goes most with {axes[0]}, z₂ with {axes[1]}. "
+    if len(order) > 1:
+        other = order[1]
+        turn = abs((found[best]["angle"] - found[other]["angle"] + 90) % 180 - 90)
+        text += f"The directions of {OF[best]} and of {OF[other]} are {turn:.0f}° apart" + (
+            ", nearly at right angles: two styles, one for each dimension of the plane."
+            if turn > 60
+            else ", so the two change together."
+            if turn < 30
+            else "."
+        )
+    return text
+
+
+def _axis(found: Mapping[str, Any], index: int) -> str:
+    style = max(found, key=lambda one: abs(found[one]["correlations"][index]))
+    return f"{OF[style]} (r = {signed(found[style]['correlations'][index])})"
+
+
+def _directions(values: Mapping[str, Any]) -> str:
+    parts = []
+    for style, fit in values["styles"].items():
+        own, turned = values["separate"][style], values["turned"][style]
+        if fit is not None and own is not None and turned is not None and clear(fit):
+            same = "much the same" if turned > 0.85 else "similar" if turned > 0.5 else "not the same"
+            parts.append(
+                f"{OF[style]}: {same} (mean cosine with the common direction {signed(turned)}; R² {fit['r2']:.2f} with "
+                f"one direction for all classes, {own:.2f} with one for each)"
+            )
+    if not parts:
+        return "No style is told well enough to ask."
+    return (
+        "Nothing in the model asks for that; the networks are free to use z differently for each label. Measured: "
+        + "; ".join(parts)
+        + "."
+    )
+
+
+def _walk_table(values: Mapping[str, Any]) -> Table:
+    names, rows = values["class_names"], []
+    for walk in values["walks"]:
+        measured = walk["measured"]
+        some = [measured[i] for i in (0, len(measured) // 2, len(measured) - 1)]
+        words = ["—" if value is None else signed(value) for value in some]
+        rows.append([names[walk["label"]], walk["style"], f"{signed(walk['angle'], 0)}°", f"{walk['r2']:.2f}", *words])
+    columns = ("class", "style", "direction", "R² in this class", "at −2", "at 0", "at +2")
+    return Table(columns, rows, "The style measured in the decoded images of each row above (slant: pixels to the "
+                 "right for each pixel upwards; width and thickness in pixels).")  # fmt: skip
+
+
+def _walk_words(values: Mapping[str, Any]) -> str:
+    right = total = 0
+    for walk in values["walks"]:
+        first, last = walk["measured"][0], walk["measured"][-1]
+        if first is not None and last is not None and walk["r2"] >= TOLD:
+            # A quarter of what the regression on encoded images lets expect over four units of z.
+            total, right = total + 1, right + (last - first > walk["slope"])
+    if not total:
+        return f"No row's style is told well enough from z (R² ≥ {TOLD:g}) to ask."
+    verdict = "Yes" if right == total else "Mostly" if right > 0.7 * total else "Not reliably"
+    return (
+        f"{verdict}: of {total} rows whose style is told from z (R² ≥ {TOLD:g} in the class) there are {right} in "
+        "which the style measured in the decoded images grows from one end to the other by at least a quarter of what "
+        "the regression says. The correlation was found on encoded images and is checked here on decoded ones, so the "
+        "direction does "
+        + ("encode the style and not only go with it." if right > 0.7 * total else "not always encode the style.")
+    )
+
+
+def encodings(results: Results) -> Sequence[Block]:
+    """A10."""
+    values, vae, cvae = results.values(STEP), results.values("space-vae"), results.values("space-cvae")
+    names = [values["class_names"][label] for label in values["chosen"]]
+    return [
+        Text(
+            f"Posterior means of {counted(values['shown'], 'training image')} of the classes {listed(names)}: by the "
+            "CVAE, given their label, and by the VAE."
+        ),
+        points(results, STEP, "embeddings-cvae", "CVAE: training images of a few classes. Point at one to see the "
+               "image.", "A scatter of points, coloured by class."),
+        results.picture(STEP, "embeddings-vae", "VAE: the same images.", "A scatter of points, coloured by class."),
+        _difference_table(values, vae, cvae),
+        Answer("How do the CVAE's and the VAE's encodings differ?", _difference(values, vae, cvae, names)),
+        Answer("Which of them follows the prior more closely?", _closer(vae, cvae)),
+        results.run_picture("cvae-2", "aggregate-posterior", "CVAE: one draw of z for each test image, against "
+                            "N(0, 1).", "Two histograms with the curve of a standard normal density."),
+    ]  # fmt: skip
+
+
+_ROWS = (
+    ("nearest neighbours tell the class of", "knn_accuracy", "share"),
+    ("a linear classifier tells the class of", "linear_accuracy", "share"),
+    ("KL(q(z) ‖ p(z)) (nats)", "marginal_kl", "number"),
+    ("length of the mean of z (prior: 0)", "aggregate_mean_norm", "number"),
+    ("variance of z, a dimension (prior: 1)", "aggregate_variance", "number"),
+    ("information of z about the image (nats)", "mutual_information", "number"),
+)
+
+
+def _difference_table(values: Mapping[str, Any], vae: Mapping[str, Any], cvae: Mapping[str, Any]) -> Table:
+    rows = []
+    for words, name, kind in _ROWS:
+        if name in vae and name in cvae:
+            rows.append(
+                [words, *(share(space, name) if kind == "share" else _pm(space, name) for space in (vae, cvae))]
+            )
+    for words, name in (("spread of z between class means", "between"),
+                        ("the same of the classes shown", "between_shown")):  # fmt: skip
+        rows.append([words, *(f"{100 * values[name][kind]:.1f} %" for kind in ("vae", "cvae"))])
+    n = counted(vae["images"], "test image")
+    return Table(("all classes", "VAE", "CVAE"), rows, f"Both models' encodings of {n}; always the commonest class "
+                 f"would be right for {100 * vae['majority']:.1f} %.")  # fmt: skip
+
+
+def _pm(values: Mapping[str, Any], name: str) -> str:
+    found = metric(values, name)
+    return f"{found.value:.3f}" + ("" if found.standard_error is None else f" ± {found.standard_error:.3f}")
+
+
+def _difference(
+    values: Mapping[str, Any], vae: Mapping[str, Any], cvae: Mapping[str, Any], names: Sequence[str]
+) -> str:
+    apart, over = number(vae, "knn_accuracy"), number(cvae, "knn_accuracy")
+    lost = apart - over
+    near = over - cvae["majority"] < 0.15
+    text = (
+        f"In the VAE each class has its own region, in the CVAE all classes lie over one another around the middle of "
+        f"the plane: from z alone {100 * apart:.1f} % of the classes are told in the VAE and {100 * over:.1f} % in the "
+        f"CVAE, where always the commonest class gives {100 * cvae['majority']:.1f} %. "
+        if lost > 0.1
+        else f"Contrary to what one expects, the class is told from z about as well in the CVAE ({100 * over:.1f} %) "
+        f"as in the VAE ({100 * apart:.1f} %). "
+    )
+    text += (
+        "The CVAE is given the label, so the class in z would cost KL and save nothing; the VAE has to keep it to "
+        "reconstruct. "
+        if lost > 0.1
+        else ""
+    )
+    if lost > 0.1 and not near:
+        text += (
+            "Something of the class is left in the CVAE's z, though: the encoder, too, is given the label, and classes "
+            "use the plane in different ways. "
+        )
+    shown = values["between_shown"]
+    return text + (
+        f"Of the spread of the classes {listed(list(names))}, {100 * shown['vae']:.0f} % is between their means "
+        f"in the VAE and {100 * shown['cvae']:.1f} % in the CVAE"
+        + (
+            ": their styles are not spread alike, so they do not cover one another exactly"
+            if shown["cvae"] > 0.1
+            else ""
+        )
+        + ". A place in the VAE's plane means what and how, in "
+        "the CVAE's plane it means how, for every label."
+        if shown["cvae"] < shown["vae"]
+        else f"But of the spread of the classes shown {100 * shown['cvae']:.0f} % is between their means in the CVAE, "
+        f"no less than in the VAE ({100 * shown['vae']:.0f} %)."
+    )
+
+
+def _closer(vae: Mapping[str, Any], cvae: Mapping[str, Any]) -> str:
+    first, second = metric(vae, "marginal_kl"), metric(cvae, "marginal_kl")
+    error = ((first.standard_error or 0) ** 2 + (second.standard_error or 0) ** 2) ** 0.5
+    difference = first.value - second.value
+    which = "the CVAE's" if difference > 0 else "the VAE's"
+    verdict = (
+        f"Of all images together, {which}"
+        if abs(difference) > 2 * error
+        else "Neither clearly; the two are within twice the error of each other"
+    )
+    return (
+        f"{verdict}: KL(q(z) ‖ p(z)) is {first.value:.3f} ± {first.standard_error or 0:.3f} nats for the VAE and "
+        f"{second.value:.3f} ± {second.standard_error or 0:.3f} for the CVAE."
+    )

@@ -1,0 +1,195 @@
+"""B6 of the report: which images do not belong to the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vaelab.report.blocks import Answer, Block, Table, Text
+from vaelab.studies.results import Results, percent, written
+
+
+def detection(results: Results) -> Sequence[Block]:
+    """B6."""
+    values = results.values("anomalies")
+    normal, other = values["names"]
+    epochs = results.config("longest").training.epochs
+    n, m = values["n"]
+    return [
+        Text(
+            f"The model that was trained longest, {epochs} epochs of the VAE with both terms and two latent "
+            f"dimensions, has seen images of {normal} only. It now scores {n:,} test images of {normal} and {m:,} "
+            f"images of {other}; the score is the reconstruction loss −E_q[log p(x|z)] in nats. It has no label as "
+            "its condition, because nobody knows the label of an anomaly; what the sheet's conditional model does "
+            "when every label is tried is in the table below."
+        ),
+        _pair(results, "normal", f"images of {normal}, chosen at random"),
+        _pair(results, "anomalous", f"images of {other}, chosen at random"),
+        Answer(f"Does the reconstruction loss tell {other} from {normal}?", detected(results)),
+        results.picture(
+            "anomalies",
+            "histogram",
+            "The reconstruction losses of all images of both sets. The dashed line is the threshold of 5 % false "
+            "alarms, set on validation images.",
+            "Two histograms of losses on one axis.",
+        ),
+        results.picture(
+            "anomalies",
+            "roc",
+            "ROC curves: the share of anomalies found against the share of normal images called anomalous, for every "
+            "threshold. The dashed diagonal is chance.",
+            "ROC curves of several detectors.",
+        ),
+        _detectors(results),
+        Answer("What else could be used as a score?", compared(results)),
+        *_classes(results),
+        _pair(results, "hard-anomalous", f"images of {other} that look least anomalous: the smallest losses"),
+        _pair(results, "hard-normal", f"images of {normal} that look most anomalous: the largest losses"),
+        Answer("What does it get wrong?", wrong(results)),
+    ]
+
+
+def _pair(results: Results, name: str, what: str) -> Block:
+    return results.picture(
+        "anomalies",
+        name,
+        f"{what[0].upper()}{what[1:]}, above their reconstructions, with the reconstruction loss in nats below.",
+        f"Ten {what}, and their reconstructions.",
+    )
+
+
+def detected(results: Results) -> str:
+    """The answer in numbers."""
+    values = results.values("anomalies")
+    normal, other = values["names"]
+    low, high = (results.metric("anomalies", f"reconstruction.{name}") for name in ("normal", "anomalous"))
+    area = results.metric("anomalies", "reconstruction.auroc")
+    alarms, found = (
+        results.metric("anomalies", f"{name}_reconstruction") for name in ("false_alarm_rate", "detection_rate")
+    )
+    text = (
+        f"The loss is {written(low, 1)} for {normal} and {written(high, 1, unit=False)} for {other}. An image of "
+        f"{other} has a larger loss than an image of {normal} in {percent(area)} of all pairs (AUROC "
+        f"{written(area, 4, unit=False)}; chance is 50 %). "
+    )
+    if area.value > 0.95:
+        text = f"Yes. {text}"
+    elif area.value > 0.55:
+        text = f"Only in part. {text}"
+    else:
+        text = f"No. {text}"
+    text += (
+        f"With a threshold set on held-out images of {normal} for 5 % false alarms, {percent(found)} of the images "
+        f"of {other} are found, and {percent(alarms)} of the test images of {normal} are false alarms. "
+    )
+    return text + " ".join(f"Note: {note}." for note in values["notes"])
+
+
+def _detectors(results: Results) -> Table:
+    values = results.values("anomalies")
+    rows = []
+    for name, title in values["detectors"].items():
+        area, rate = (results.metric("anomalies", f"{name}.{key}") for key in ("auroc", "fpr"))
+        rows.append([title, written(area, 4, unit=False), percent(rate)])
+    return Table(
+        ["detector", "AUROC", "false alarms where 95 % of the anomalies are found"],
+        rows,
+        "Areas under the ROC curves with DeLong's standard errors; nothing was fitted to the anomalous images. Unusual "
+        "brightness: how far an image's mean pixel lies from the training images' mean pixel.",
+        bold=[0],
+    )
+
+
+def compared(results: Results) -> str:
+    """The detectors against one another."""
+    area = {name: results.metric("anomalies", f"{name}.auroc") for name in results.values("anomalies")["detectors"]}
+    sheet = area["reconstruction"]
+
+    def against(name: str) -> str:
+        gain = area[name].value - sheet.value
+        spread = 2 * ((area[name].standard_error or 0) ** 2 + (sheet.standard_error or 0) ** 2) ** 0.5
+        if abs(gain) <= spread:
+            return "about as good"
+        return "better" if gain > 0 else "worse"
+
+    def mean(name: str, kind: str) -> float:
+        return results.metric("anomalies", f"{name}.{kind}").value
+
+    normal, other = results.values("anomalies")["names"]
+    wide = results.values("anomalies")["wide"]
+    gains = [mean("reconstruction", kind) - mean("wide", kind) for kind in ("normal", "anomalous")]
+    text = (
+        f"The KL alone: AUROC {area['kl'].value:.4f}, {against('kl')}; it is {mean('kl', 'normal'):.1f} nats on "
+        f"average for {normal} and {mean('kl', 'anomalous'):.1f} for {other}. The −ELBO, reconstruction loss plus KL: "
+        f"{area['negative_elbo'].value:.4f}, {against('negative_elbo')}. A VAE with {wide} latent dimensions: "
+        f"{area['wide'].value:.4f}, {against('wide')}; its loss is {_lower(gains[0])} for {normal} and "
+        f"{_lower(gains[1])} for {other}, since more dimensions help it with "
+    )
+    text += "what it knows above all. " if gains[0] > gains[1] else "what it does not know at least as much. "
+    text += (
+        f"The conditional model with the sheet's weight, every label tried and the best one taken: "
+        f"{area['labelled'].value:.4f}, {against('labelled')}. "
+    )
+    plain = area["brightness"].value
+    text += f"For comparison, no model at all, only how unusual an image's mean brightness is: {plain:.4f}"
+    if plain > 0.9:
+        return f"{text}. So these anomalies are easy: most of them could be found without a model."
+    if plain > 0.6:
+        return f"{text}. So a part of the anomalies could be found without a model, the rest could not."
+    return f"{text}. So brightness alone would hardly do; the model is needed."
+
+
+def _lower(nats: float) -> str:
+    return f"{abs(nats):.1f} nats {'lower' if nats >= 0 else 'higher'}"
+
+
+def _classes(results: Results) -> list[Block]:
+    rows = results.values("anomalies")["classes"]
+    if not rows:
+        return []
+    other = results.values("anomalies")["names"][1]
+    ordered = sorted(rows, key=lambda row: row[2])[:20]
+    table = [
+        [str(name), f"{count:,}", f"{median:.1f}", f"{100 * share:.1f} %"] for name, count, share, median in ordered
+    ]
+    caption = f"The classes of {other}, those found least often first (at most 20)."
+    return [Table(["class", "images", "median loss, nats", "found at 5 % false alarms"], table, caption)]
+
+
+def wrong(results: Results) -> str:
+    """Which anomalies are missed and which images raise false alarms."""
+    values = results.values("anomalies")
+    normal, other = values["names"]
+    rows = sorted(values["classes"], key=lambda row: row[2])
+    text = "The reconstruction loss asks how well a decoder that knows one kind of image can imitate another. "
+    if len(rows) > 1:
+        least, most = rows[0], rows[-1]
+        if least[2] < most[2]:
+            text += (
+                f"Of the classes of {other}, {least[0]} is found least often ({100 * least[2]:.1f} %, median loss "
+                f"{least[3]:.0f} nats) and {most[0]} most often ({100 * most[2]:.1f} %, {most[3]:.0f} nats). "
+            )
+        else:
+            text += f"All classes of {other} are found equally often ({100 * least[2]:.1f} %). "
+    scores = results.arrays("anomalies", "scores")
+    known, unknown = scores["reconstruction.normal"], scores["reconstruction.anomalous"]
+    cut = results.metric("anomalies", "threshold_reconstruction").value
+    text += f"The smallest loss of {other} is {unknown.min():.1f} nats, the largest of {normal} {known.max():.1f}. "
+    if unknown.min() < cut:
+        text += (
+            f"{int((unknown <= cut).sum()):,} images of {other} lie below the threshold of {cut:.1f} nats. The figures "
+            f"show the cheapest of them and the dearest images of {normal}. "
+        )
+    else:
+        text += f"Not one of them lies below the threshold of {cut:.1f} nats, so the only errors are the false alarms. "
+    known_r, unknown_r = (values[f"correlation.{kind}"] for kind in ("normal", "anomalous"))
+    text += (
+        f"The loss is a sum over pixels. Its correlation with an image's mean brightness is {known_r:.2f} for "
+        f"{normal} and {unknown_r:.2f} for {other}"
+    )
+    if min(known_r, unknown_r) > 0.4:
+        return (
+            f"{text}: an image with few bright pixels is cheap even if strange, one with many dear even if it belongs."
+        )
+    if max(known_r, unknown_r) > 0.4:
+        return f"{text}: in one of the sets, an image with many bright pixels is dear for that alone."
+    return f"{text}: so it is not brightness alone that decides."
