@@ -55,7 +55,7 @@ def test_one_study_is_listed_with_its_options_and_steps(capsys):
         (["run", "conv-cvae", "--quick", "--out", "x", "--set", "speed=1"], 2, "unknown option 'speed'"),
         (["run", "conv-cvae", "--quick", "--out", "x", "--epochs", "0"], 2, "epochs"),
         (["run", "conv-cvae", "--quick", "--out", "x", "--config", "no.toml"], 2, "no.toml"),
-        (["run", "conv-cvae", "--quick", "--out", "x", "--data", "nowhere"], 1, "nowhere"),
+        (["run", "conv-cvae", "--quick", "--out", "x", "--data", "nowhere"], 2, "nowhere"),
         (["run", "conv-cvae", "--out", "x", "--redraw"], 1, "study.json"),
         (["list", "nothing"], 2, "unknown study"),
     ],
@@ -74,7 +74,20 @@ def test_wrong_words_are_one_sentence(words, code, sentence, tmp_path, monkeypat
 def test_a_stopped_study_goes_on(tmp_path):
     """In parallel, in a process of its own: SIGINT ends it with 130 and all workers, and the same command goes on."""
     out = tmp_path / "study"
-    words = [sys.executable, "-m", "vaelab", "study", "run", "loss-terms", "--quick", "--jobs", "2", "--no-notebook"]
+    words = [
+        sys.executable,
+        "-m",
+        "vaelab",
+        "study",
+        "run",
+        "loss-terms",
+        "--quick",
+        "--jobs",
+        "2",
+        "--no-notebook",
+        "--epochs",
+        "1",
+    ]
     words += ["--out", str(out)]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     steps = out / "steps"

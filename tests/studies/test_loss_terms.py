@@ -64,11 +64,14 @@ def test_models_that_are_compared_differ_in_the_loss_and_the_label_alone():
     assert len(same) == 1
 
 
-def test_a_second_data_set_is_made_only_where_there_is_none():
-    with_other = STUDY.steps(settings(other="fashion-mnist"))
-    assert "inverted" not in [step.name for step in with_other]
-    alone = {step.name: step for step in STUDY.steps(settings())}
-    assert "inverted" in alone["anomalies"].needs
+def test_a_second_data_set_is_made_where_there_is_none():
+    def against(other: str) -> str:
+        steps = {step.name: step for step in STUDY.steps(settings(other=other))}
+        assert "inverted" in steps["anomalies"].needs
+        return str(steps["anomalies"].options["against"])
+
+    assert against("fashion-mnist") == "fashion-mnist"
+    assert against("digits") == ""
 
 
 def test_steps_come_after_what_they_need():
@@ -226,7 +229,7 @@ def test_the_price_of_a_small_weight(tmp_path):
 def test_when_samples_are_recognisable():
     rows = [[1, 8, 10], [2, 10, 10], [3, 9, 10]]
     assert sections._recognisable(rows).endswith(
-        "first time after epoch 2, after the last epoch (3) in 9 of 10 samples."
+        "first time after epoch 2; after the last epoch (3) it does in 9 of 10."
     )
     assert sections._recognisable(rows[:1]).startswith("Never in all 10 samples at once: at best in 8")
 
@@ -239,6 +242,7 @@ def anomalous(folder: Path, area: float, **changes: Any) -> Results:
         "n": [10, 10],
         "notes": ["few images"],
         "wide": 16,
+        "inverted": True,
         "detectors": {name: name for name in names},
         **{f"{name}.normal": metric(140.0) for name in names[:-1]},
         **{f"{name}.anomalous": metric(300.0) for name in names[:-1]},
@@ -282,4 +286,5 @@ def test_the_head_of_the_report_counts_what_holds(tmp_path):
     assert "β of 0.0784" in head.text
     assert all(verdict.met in (True, None) for verdict in head.verdicts)
     against = summary.summarise(results(tmp_path, CONTRARY))
+    assert any("data/inverted-images.npz" in cell.code for cell in [summary._anomalies(found)])
     assert sum(verdict.met is False for verdict in against.verdicts) >= 4

@@ -33,7 +33,7 @@ def image_styles(images: Tensor, background: float | None = None) -> dict[str, T
     """Slant, width, height, thickness and ink of images: float64 ``(n,)`` each, in the units of `STYLES`.
 
     ``images (n, channel, height, width)``, uint8 or float in [0, 1]; channels are averaged. Ink is what differs from
-    the background: w = |x − b|, b = ``background`` in [0, 1] (None: the median of all images' border pixels). With x to
+    the background: w = |x − b|, b = ``background`` in [0, 1] (None: `background_level` of these images). With x to
     the right, y upwards, and central moments μ_pq = Σ w (x − x̄)^p (y − ȳ)^q / Σ w:
 
     slant: the shear μ₁₁/μ₀₂; 0 upright, positive where the top leans to the right. width: √(μ₂₀ − μ₁₁²/μ₀₂), the
@@ -51,7 +51,7 @@ def image_styles(images: Tensor, background: float | None = None) -> dict[str, T
     """
     if images.ndim != 4 or not len(images):
         raise DataError(f"expected images (n, channel, height, width), n ≥ 1, got {tuple(images.shape)}")
-    level = _background(images) if background is None else background
+    level = background_level(images) if background is None else background
     parts = [_styles((_grey(part) - level).abs()) for part in torch.split(images, _CHUNK)]
     return {name: torch.cat([part[name] for part in parts]) for name in STYLES}
 
@@ -61,7 +61,12 @@ def _grey(images: Tensor) -> Tensor:
     return images.cpu().double().mean(1) / (255 if images.dtype == torch.uint8 else 1)
 
 
-def _background(images: Tensor) -> float:
+def background_level(images: Tensor) -> float:
+    """The median of the border pixels of ``images (n, channel, height, width)``, uint8 or in [0, 1]: in [0, 1].
+
+    >>> background_level(torch.ones(2, 1, 8, 8))
+    1.0
+    """
     few = _grey(images[:: max(1, len(images) // _CHUNK)])
     border = torch.ones(few.shape[1:], dtype=torch.bool)
     border[1:-1, 1:-1] = False

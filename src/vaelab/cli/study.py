@@ -50,6 +50,12 @@ all that it stands on are unchanged. Several steps at a time run in processes of
 
 app = typer.Typer(
     help="Whole exercise sheets: train, measure, and write a report.",
+    epilog="""\
+Examples
+
+$ vaelab study list
+$ vaelab study run all --quick --out quick
+$ vaelab study run conv-cvae --data mnist --out studies/conv-cvae""",
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

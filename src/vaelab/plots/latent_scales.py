@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,43 +25,40 @@ _WITHIN = 0.995  # the share of the points, along each axis, that limits are mad
 
 
 def latent_scales(
-    panels: Mapping[str, ArrayLike],
+    planes: ArrayLike,
+    names: Sequence[object],
     labels: ArrayLike,
     class_names: Sequence[object],
     title: str = "the same images in several latent planes",
 ) -> Figure:
-    """A column for each of ``panels``, name → ``(n, 2)``: above on its own axes, below on axes that all share.
+    """A column for each of ``planes`` (planes, n, 2): above on its own axes, below on axes that all share.
 
-    ``labels (n,)`` from 0 colour the points alike in every panel. What the own axes span is written above them; dashed
-    circles are N(0, I) at 1 and 2 standard deviations. Limits leave out the outermost points. Raises `ValueError` for
-    no panels, another shape, or labels beyond ``class_names``.
+    ``names`` (planes) stand above them, with what the own axes span; ``labels`` (n,) from 0 colour the points alike in
+    every panel; dashed circles are N(0, I) at 1 and 2 standard deviations. Limits leave out the outermost points.
+    Raises `ValueError` for another shape or number of names, or labels beyond ``class_names``.
 
     >>> z = np.array([[0.0, 0.0], [1.0, 1.0]])
-    >>> len(latent_scales({"one": z, "other": 9 * z}, [0, 1], ["cat", "dog"]).axes)
+    >>> len(latent_scales([z, 9 * z], ["one", "other"], [0, 1], ["cat", "dog"]).axes)
     4
     """
-    if not panels:
-        raise ValueError("expected at least one panel, got none")
-    places = {name: checks.numbers(f"the panel {name}", z, ("n", "2")) for name, z in panels.items()}
-    count = len(next(iter(places.values())))
-    if any(len(z) != count for z in places.values()):
-        raise ValueError(f"expected {count} points in every panel, got {[len(z) for z in places.values()]}")
+    places = checks.numbers("planes", planes, ("planes", "n", "2"))
+    heads = checks.names("names", names, len(places))
+    count = places.shape[1]
     number = checks.labels(labels, count)
     if number.max() >= len(class_names):
         raise ValueError(f"expected labels below {len(class_names)}, the number of class_names, got {number.max()}")
     kept = np.arange(0, count, -(-count // POINTS))
     columns = len(places)
     side = (style.WIDTH - 0.5) / max(columns, 2)
-    together = np.concatenate([*(_limits(z) for z in places.values()), [(-2.2, -2.2), (2.2, 2.2)]])
+    together = np.concatenate([*(_limits(z) for z in places), [(-2.2, -2.2), (2.2, 2.2)]])
     with style.drawing(side * columns + 0.5, 2 * side + (1.55 if title else 1.25), title) as figure:
         grid = figure.subplots(2, columns, squeeze=False)
-        for (above, below), (name, z) in zip(grid.T, places.items(), strict=True):
-            for axes in (above, below):
-                _scatter(axes, z[kept], number[kept])
-            reach = _square(above, _limits(z))
+        for (above, below), name, z in zip(grid.T, heads, places, strict=True):
+            reach, common = _square(above, _limits(z)), _square(below, together)
+            _scatter(above, z[kept], number[kept], reach)
+            _scatter(below, z[kept], number[kept], common)
             text = f"{name}\nown axes, {_number(reach)} wide"
             above.set_title("\n".join(style.wrapped(line, side, style.FONT) for line in text.split("\n")))
-            _square(below, together)
             below.set(title="the axes of all", xlabel="latent z₁")
         for axes in grid.flat:
             axes.set_title(axes.get_title(), fontsize=style.FONT - 0.5)
@@ -71,8 +68,11 @@ def latent_scales(
     return figure
 
 
-def _scatter(axes: Axes, z: Array, labels: NDArray[np.int64]) -> None:
+def _scatter(axes: Axes, z: Array, labels: NDArray[np.int64], width: float) -> None:
+    """``width``: of the axes. Points that all but coincide there are drawn large enough to be seen."""
     size = float(np.clip(2500 / len(z), 1.0, 14.0))
+    if np.ptp(z, axis=0).max() < 0.02 * width:
+        size = 14.0
     for i in np.unique(labels):
         here = z[labels == i]
         axes.scatter(
@@ -91,7 +91,7 @@ def _scatter(axes: Axes, z: Array, labels: NDArray[np.int64]) -> None:
     axes.set_aspect("equal")
     axes.grid(visible=True)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(nbins=4 if width > 0.1 else 2, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.tick_params(labelsize=style.FONT - 2)
 
 

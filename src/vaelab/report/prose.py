@@ -19,7 +19,7 @@ _NOTHING = {"", "-", "–", "—", "n/a"}
 
 
 def paragraphs(text: str) -> Markup:
-    """Paragraphs from text with empty lines between them; lines that start with ``- `` are a list.
+    """Paragraphs from text with empty lines between them; lines that start with a dash and a space are a list.
 
     >>> print(paragraphs("See `z`.\\n\\n- 1 < 2\\n- so"))
     <p>See <code>z</code>.</p>

@@ -51,13 +51,13 @@ def write_report(
     Raises `CheckpointError` where a step is missing, `VaelabError` where ``pdf`` needs a browser that is not there.
     """
     results = Results(settings, store)
-    report = build(study, results, command)
     files, notes = {"html": store.path / "report.html"}, []
-    write_text_atomic(files["html"], render(report))
     if notebook:
         files["notebook"] = store.path / "report.ipynb"
         note = write_notebook(study.title, study.cells(results), files["notebook"], access or DataAccess())
         notes += [note] if note else []
+    report = build(study, results, command)
+    write_text_atomic(files["html"], render(report))
     if pdf:
         files["pdf"] = store.path / "report.pdf"
         print_pdf(files["html"], files["pdf"])
@@ -139,7 +139,9 @@ def _toml(value: Any) -> str:
 def _files(results: Results, steps: Sequence[Step]) -> list[tuple[str, str]]:
     """What lies beside the report, and what it holds."""
     store = results.store
-    found = [("study.json", "what was asked"), ("report.ipynb", "the study as a notebook")]
+    found = [("study.json", "what was asked")]
+    if (store.path / "report.ipynb").exists():
+        found.append(("report.ipynb", "the study as a notebook"))
     for step in steps:
         found.append((f"steps/{step.name}.json", f"numbers: {step.title}"))
         if isinstance(step, Train):

@@ -12,15 +12,15 @@ from vaelab.studies.settings import Settings
 from vaelab.studies.study import Measure, Option, Step, Train
 
 OPTIONS: Mapping[str, Option] = {
-    "epochs": Option(10, 12, "epochs of every model"),
+    "epochs": Option(10, 3, "epochs of every model"),
     "batch_size": Option(32, 32, "images in a batch"),
     "lr": Option(1e-3, 3e-3, "Adam's learning rate"),
     "seeds": Option(3, 2, "trainings of the VAE from different first weights, to be compared"),
     "latents": Option((4, 16), (4,), "more latent dimensions of the VAE, beside the sheet's 2"),
     "draws": Option(10_000, 10_000, "draws by reparameterisation that are measured"),
-    "head_steps": Option(600, 60, "training steps with each kind of output for the spread"),
+    "head_steps": Option(600, 20, "training steps with each kind of output for the spread"),
     "head_seeds": Option(2, 1, "first weights for each kind of output"),
-    "cells": Option(31, 31, "images along a side of the decoded plane"),
+    "cells": Option(31, 11, "images along a side of the decoded plane"),
     "extent": Option(2.0, 2.0, "the decoded plane is [−extent, extent]²"),
     "points": Option(2000, 300, "images on the interactive plane"),
     "classes": Option((4, 8), (4, 8), "classes whose conditional planes are shown"),

@@ -12,7 +12,7 @@ from torch import Tensor
 from vaelab import plots
 from vaelab.applications.judge import Judge
 from vaelab.applications.latent import Encoded, decode_at
-from vaelab.applications.style import STYLES, image_styles
+from vaelab.applications.style import STYLES, background_level, image_styles
 from vaelab.run import Run
 from vaelab.studies.context import Context
 from vaelab.studies.generative_classifier.classes import (
@@ -63,7 +63,7 @@ def measure(ctx: Context) -> Mapping[str, Any]:
         "styles": common,
         "separate": {style: _separate(own, styles[style], labels, style) for style in STYLES},
         "turned": {style: _turned(own, common, style) for style in STYLES},
-        "walks": _walks(ctx, cvae, encoded, own, chosen),
+        "walks": _walks(ctx, cvae, encoded, own, chosen, background_level(data.images)),
         "places": {"cvae": class_places(encoded), "vae": class_places(plain)},
         "between": {"cvae": between(encoded.means, labels), "vae": between(plain.means, labels_of(plain))},
         "between_shown": {
@@ -123,7 +123,7 @@ def _turned(own: Mapping[int, Mapping[str, Any]], common: Mapping[str, Any], sty
 
 
 def _walks(
-    ctx: Context, run: Run, encoded: Encoded, own: Mapping[int, Mapping[str, Any]], chosen: list[int]
+    ctx: Context, run: Run, encoded: Encoded, own: Mapping[int, Mapping[str, Any]], chosen: list[int], level: float
 ) -> list[dict[str, Any]]:
     """For each class and style: the plane decoded along its direction, and the style of what comes out."""
     found, rows, heads = [], [], []
@@ -136,7 +136,7 @@ def _walks(
             steps = torch.from_numpy(STEPS).float()[:, None]
             z = middle + steps * torch.tensor(fit["direction"], dtype=torch.float32)
             images = decode_at(run.model, z, torch.full((len(z),), label))
-            measured = image_styles(images, 0.0)[style]
+            measured = image_styles(images, level)[style]
             rows.append(images)
             heads.append(f"{encoded.class_names[label]}: {style}")
             found.append({"label": label, "style": style, "measured": [_plain(value) for value in measured.tolist()],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Picture, Table, Text
-from vaelab.studies.generative_classifier.plane_sections import OF, points, style_table
+from vaelab.studies.generative_classifier.plane_sections import OF, points, style_blocks
 from vaelab.studies.generative_classifier.words import clear, counted, listed, metric, number, r2, share, signed
 from vaelab.studies.results import Results
 
@@ -33,10 +33,9 @@ def conditional(results: Results) -> Sequence[Block]:
         ),
         *grids,
         Answer("Is the class still in z?", _class_words(values)),
-        results.picture(STEP, "styles", "Training images of all classes in the CVAE's plane, coloured by the style of "
-                        "their image relative to the mean of their class; the arrow is the direction of the style.",
-                        "Five scatters of the plane with an arrow each."),
-        style_table(values["styles"]),
+        *style_blocks(results, STEP, "Training images of all classes in the CVAE's plane, coloured by the style of "
+                      "their image relative to the mean of their class; the arrow is the direction of the style.",
+                      values["styles"]),
         Answer("What does the latent space encode now?", _styles(values)),
         Answer("Is a direction the same for every class?", _directions(values)),
     ]  # fmt: skip
@@ -200,7 +199,7 @@ def _difference_table(values: Mapping[str, Any], vae: Mapping[str, Any], cvae: M
 
 def _pm(values: Mapping[str, Any], name: str) -> str:
     found = metric(values, name)
-    return f"{found.value:.3f}" + ("" if found.standard_error is None else f" ± {found.standard_error:.3f}")
+    return signed(found.value, 3) + ("" if found.standard_error is None else f" ± {found.standard_error:.3f}")
 
 
 def _difference(
@@ -214,8 +213,8 @@ def _difference(
         f"the plane: from z alone {100 * apart:.1f} % of the classes are told in the VAE and {100 * over:.1f} % in the "
         f"CVAE, where always the commonest class gives {100 * cvae['majority']:.1f} %. "
         if lost > 0.1
-        else f"Contrary to what one expects, the class is told from z about as well in the CVAE ({100 * over:.1f} %) "
-        f"as in the VAE ({100 * apart:.1f} %). "
+        else f"Contrary to what one expects, the class is told from z in the CVAE ({100 * over:.1f} %) little or no "
+        f"less often than in the VAE ({100 * apart:.1f} %). "
     )
     text += (
         "The CVAE is given the label, so the class in z would cost KL and save nothing; the VAE has to keep it to "

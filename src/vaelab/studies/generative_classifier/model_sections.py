@@ -317,6 +317,8 @@ def _enough(results: Results) -> str:
             f"The {words}'s −ELBO is lowest with {best} dimensions ({values[best].value:.2f} nats) and within two "
             f"standard errors of that from {enough} on. Of {sizes[-1]} dimensions it uses {used:.0f}."
         )
+    if len(sizes) == 1:
+        return " ".join(parts)
     losses = [_loss_of_largest(results, kind) for kind in ("vae", "cvae")]
     harm = (
         "Too many dimensions do no harm here"

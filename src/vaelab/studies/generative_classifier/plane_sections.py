@@ -43,9 +43,8 @@ def plane(results: Results) -> Sequence[Block]:
         Answer("A7. What do the two pictures say about the structure of the latent space?", _structure(values, space)),
         _mixing_table(space),
         Answer("Which classes lie where, and which are neighbours?", _neighbours(values, space)),
-        results.picture("plane", "styles", "The same points coloured by the style of their image; the arrow is the "
-                        "direction along which it grows fastest.", "Five scatters of the plane with an arrow each."),
-        style_table(values["styles"]["all"], values["styles"]["within"]),
+        *style_blocks(results, "plane", "The same points coloured by the style of their image; the arrow is the "
+                      "direction along which it grows fastest.", values["styles"]["all"], values["styles"]["within"]),
         Answer("What else than the class does the plane encode?", _styles(values["styles"])),
         Answer("Does the plane fill the prior?", _prior(space)),
         results.run_picture("vae-2", "aggregate-posterior", "One draw of z for each test image, against N(0, 1).",
@@ -65,7 +64,7 @@ def _structure(values: Mapping[str, Any], space: Mapping[str, Any]) -> str:
     step = 2 * values["extent"] / (values["cells"] - 1)
     smooth = "It is smooth" if ratio < 0.5 else "It is not very smooth"
     knn, chance = metric(space, "knn_accuracy"), space["majority"]
-    clustered = knn.value > 2 * chance
+    clustered = knn.value - chance > 0.3 * (1 - chance)
     return (
         f"{smooth}: one step of {step:.2f} on the grid changes a pixel by {100 * values['step_difference']:.1f} % of "
         f"the range from black to white on average, a jump to any other place by {100 * values['any_difference']:.1f} "
@@ -114,7 +113,17 @@ def _neighbours(values: Mapping[str, Any], space: Mapping[str, Any]) -> str:
     )
 
 
-def style_table(common: Mapping[str, Any], within: Mapping[str, Any] | None = None) -> Table:
+def style_blocks(
+    results: Results, step: str, caption: str, common: Mapping[str, Any], within: Mapping[str, Any] | None = None
+) -> Sequence[Block]:
+    """The plane coloured by style, and the numbers; nothing where no style could be measured."""
+    if not any(common.values()):
+        return []
+    picture = results.picture(step, "styles", caption, "A scatter of the plane with an arrow for each style.")
+    return [picture, _style_table(common, within)]
+
+
+def _style_table(common: Mapping[str, Any], within: Mapping[str, Any] | None = None) -> Table:
     """How z tells each style."""
     rows = []
     for style, fit in common.items():

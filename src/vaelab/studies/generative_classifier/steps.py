@@ -18,19 +18,20 @@ KINDS = ("vae", "cvae")
 
 OPTIONS: Mapping[str, Option] = {
     "latents": Option((2, 4, 8, 16, 32), (2, 8), "latent dimensions of the VAEs and CVAEs that are compared"),
-    "epochs": Option(5, 10, "epochs of each of them"),
+    "epochs": Option(5, 3, "epochs of each of them"),
     "hidden": Option((512, 256), (128, 64), "hidden units of their encoder; those of the decoder are the mirror image"),
     "batch_size": Option(128, 64, "images in a batch"),
     "lr": Option(3e-3, 4e-3, "peak of the one-cycle learning rate"),
     "classifier_hidden": Option((768, 512), (256, 128), "hidden units of the encoder of the CVAE that classifies"),
-    "classifier_epochs": Option(20, 8, "its epochs"),
-    "classifier_batch_size": Option(256, 64, "images in one of its batches"),
+    "classifier_epochs": Option(20, 4, "its epochs"),
+    "classifier_batch_size": Option(128, 64, "images in one of its batches"),
+    "classifier_lr": Option(2e-3, 3e-3, "peak of its one-cycle learning rate"),
     "augmentation": Option("shift:pixels=1", "none", "of the images it is trained on"),
     "bound_samples": Option(10, 5, "draws of z for each image and label when classifying"),
     "judge_steps": Option(1000, 150, "training steps of the classifier of real images that judges samples"),
     "samples": Option(1000, 200, "samples of each model that are judged"),
     "images": Option(10_000, 1000, "images of each split whose latents are looked at"),
-    "cells": Option(21, 15, "images along a side of the decoded plane"),
+    "cells": Option(21, 11, "images along a side of the decoded plane"),
     "extent": Option(2.5, 2.5, "the decoded plane is [−extent, extent]²"),
     "points": Option(2000, 300, "training images on the interactive plane"),
     "classes": Option((0, 1, 2), (0, 1, 2), "three different classes whose conditional planes are shown"),
@@ -78,6 +79,7 @@ def classifier_config(settings: Settings) -> RunConfig:
     training = {
         "epochs": settings["classifier_epochs"],
         "batch_size": settings["classifier_batch_size"],
+        "lr": settings["classifier_lr"],
         "augmentation": settings["augmentation"],
     }
     return settings.config(

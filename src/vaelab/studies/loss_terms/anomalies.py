@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ SHOWN = 10
 SCORES = ("reconstruction", "negative_elbo", "kl")
 """Of the model that was trained longest."""
 
-INVERTED = "digits"
+INVERTED = "images"
+"""The name of their file."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Detector:
 
 
 def invert(ctx: Context) -> Mapping[str, Any]:
-    """Where no other data set is at hand: the test images with dark and light exchanged, as a ``.npz`` file."""
+    """For where no other data set is at hand: the test images with dark and light exchanged, as a ``.npz`` file."""
     data = ctx.access.load(ctx.settings.config(ctx.step.name, RunConfig())).test
     arrays = {"images": 255 - data.images.numpy()}
     if data.labels is not None:
@@ -55,14 +57,15 @@ def invert(ctx: Context) -> Mapping[str, Any]:
 
 def measure(ctx: Context) -> Mapping[str, Any]:
     """Scores of all test images and all others, by several detectors; figures of the sheet's and beyond."""
-    run, against = ctx.run("longest"), ctx.options["against"]
-    if not against:
-        against = str(ctx.store.arrays_path("inverted", INVERTED).absolute())
+    run = ctx.run("longest")
+    against, note = _against(ctx, run)
     result = detect_anomalies(run, against, scores=SCORES, samples=1, figures=False)
     normal, anomalous = run.split("test"), other_images(run, against)
     detectors = [*_of_longest(result), *_of_others(ctx, normal, anomalous)]
     values = _areas(detectors, ctx.options["resamples"])
-    names = _names(result, against)
+    inverted = against == _inverted(ctx)
+    own, other = (Path(name).stem for name in result.names)
+    names = [own, f"inverted {own}" if inverted else other]
     _draw_curves(ctx, detectors, result, names)
     ctx.arrays(
         "scores", **{f"{d.name}.{kind}": getattr(d, kind) for d in detectors for kind in ("normal", "anomalous")}
@@ -77,10 +80,30 @@ def measure(ctx: Context) -> Mapping[str, Any]:
         "names": names,
         "n": [len(normal), len(anomalous)],
         "wide": ctx.run("wide").model.latent,
-        "notes": list(result.notes),
+        "inverted": inverted,
+        "notes": [*note, *result.notes],
         "kept_epoch": kept_epoch(run),
         "classes": _by_class(result, anomalous),
     }
+
+
+def _inverted(ctx: Context) -> str:
+    return str(ctx.store.arrays_path("inverted", INVERTED).absolute())
+
+
+def _against(ctx: Context, run: Run) -> tuple[str, list[str]]:
+    """The other data, and a note where it does not fit, so that the inverted images take its place."""
+    against = ctx.options["against"]
+    if not against:
+        return _inverted(ctx), []
+    got = other_images(run, against).image_shape
+    if got == run.model.image_shape:
+        return against, []
+    had, wanted = ("×".join(map(str, shape)) for shape in (got, run.model.image_shape))
+    name = Path(against).stem
+    return _inverted(ctx), [
+        f"the images of {name} are {had} (channels × height × width) and these {wanted}, so inverted images are used"
+    ]
 
 
 def other_images(run: Run, against: str) -> ImageData:
@@ -96,12 +119,6 @@ def kept_epoch(run: Run) -> int:
         return int(run.config.training.epochs)
     losses = [float(value) for value in history["loss"]]
     return int(history["epoch"][losses.index(min(losses))])
-
-
-def _names(result: Anomalies, against: str) -> list[str]:
-    """Of the two sets, as figures and text call them."""
-    inverted = against.endswith(f"inverted-{INVERTED}.npz")
-    return [result.names[0], f"inverted {result.names[0]}" if inverted else result.names[1]]
 
 
 def _of_longest(result: Anomalies) -> list[Detector]:

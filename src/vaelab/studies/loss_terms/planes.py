@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
 from vaelab import plots
-from vaelab.applications.latent import Encoded, encode, separability, some_rows
+from vaelab.applications.latent import Encoded, encode, some_rows
 from vaelab.data.images import ImageData
 from vaelab.data.pixels import prepare_fixed
 from vaelab.metrics import Metric
@@ -22,6 +22,8 @@ from vaelab.studies.loss_terms.names import KINDS, of_kind, title
 
 CENTRE = 0.95
 """The share of the prior's mass, around the origin, in which posterior means are counted."""
+
+NEIGHBOURS = 15
 
 SHOWN = 10
 """Images that every model reconstructs in the figure."""
@@ -57,8 +59,8 @@ def statistics(run: Run, test: Encoded, limit: int) -> dict[str, Any]:
 
     ``mean`` and ``variances``: of the posterior means, by dimension; ``variance``: the mean of those; ``inside``: the
     share of the means where the middle 0.95 of the prior is; ``sigma``: the mean posterior standard deviation;
-    ``total``: the variance of a draw of z, averaged over dimensions; ``linear`` and ``knn``: accuracy of classifiers on
-    draws of z, ``knn_means``: on posterior means, fitted on at most ``limit`` training images and asked about as many
+    ``total``: the variance of a draw of z, averaged over dimensions; ``knn``: accuracy of nearest neighbours on draws of
+    z, ``knn_means``: on posterior means, fitted on at most ``limit`` training images and asked about as many
     test images; ``chance``: the share of the most frequent class.
     """
     assert test.log_stds is not None
@@ -86,14 +88,26 @@ def statistics(run: Run, test: Encoded, limit: int) -> dict[str, Any]:
     assert b.labels is not None
     assert a.z is not None
     assert b.z is not None
-    drawn = separability(a.z, a.labels, b.z, b.labels)
-    at_means = separability(a.means, a.labels, b.means, b.labels)
-    on = f"fitted on {len(a)} training images, asked about {len(b)} test images"
-    found["linear"] = _accuracy(drawn.linear, f"logistic regression on a draw of z, {on}")
-    found["knn"] = _accuracy(drawn.knn, f"{drawn.neighbours} nearest neighbours on a draw of z, {on}")
-    found["knn_means"] = _accuracy(at_means.knn, f"{at_means.neighbours} nearest neighbours on posterior means, {on}")
+    on = f"{NEIGHBOURS} nearest neighbours, fitted on {len(a)} training images, asked about {len(b)} test images"
+    drawn, at_means = nearest(a.z, a.labels, b.z), nearest(a.means, a.labels, b.means)
+    found["knn"] = _accuracy(drawn == b.labels, f"on a draw of z, {on}")
+    found["knn_means"] = _accuracy(at_means == b.labels, f"on posterior means, {on}")
     found["chance"] = float(torch.bincount(b.labels).max()) / len(b)
     return found
+
+
+def nearest(fitted: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
+    """The most frequent label among the `NEIGHBOURS` nearest of ``fitted (n, latent)``, for each of ``asked (m, latent)``.
+
+    >>> nearest(torch.tensor([[0.0], [9.0]]), torch.tensor([3, 5]), torch.tensor([[8.0]])).tolist()
+    [5]
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    count = min(NEIGHBOURS, len(fitted)) if len(fitted) > 2 else 1
+    classifier: Any = KNeighborsClassifier(count)
+    classifier.fit(fitted.double().numpy(), labels.numpy())
+    return torch.from_numpy(classifier.predict(asked.double().numpy()))
 
 
 def _labelled(data: ImageData, limit: int) -> ImageData:
@@ -122,10 +136,11 @@ def _draw(ctx: Context, planes: Mapping[str, NDArray[np.float32]], labels: NDArr
     """A figure for the models without and one for those with the label, where they have a plane."""
     known = labels >= 0
     for kind, how in zip(KINDS, ("without the label", "given the label"), strict=True):
-        panels = {title(name): planes[name][known] for name in of_kind(kind) if name in planes}
-        if panels:
+        shown = [name for name in of_kind(kind) if name in planes]
+        if shown:
+            z, heads = np.stack([planes[name][known] for name in shown]), [title(name) for name in shown]
             what = f"posterior means of the same {int(known.sum()):,} test images, {how}"
-            ctx.figure(kind, plots.latent_scales(panels, labels[known], names, title=what))
+            ctx.figure(kind, plots.latent_scales(z, heads, labels[known], names, title=what))
     if "vae-both" in planes:
         what = "posterior means of the test images, both terms"
         ctx.figure("both", plots.latent_scatter(planes["vae-both"][known], labels[known], names, title=what))

@@ -164,9 +164,9 @@ def _adam(found: Mapping[str, Any]) -> str:
     text = (
         f"{'Nearly' if near else 'Not quite'}. The gradient of the sheet's loss is {found['gradient_ratio']:.0f} "
         "times shorter, but Adam divides each gradient by its own running size, so the factor drops out, except "
-        "where a gradient is as small as the 1e-8 that Adam adds to that size. For the gradient of one batch, Adam's "
-        f"first step with the sheet's loss would be on average {100 * found['adam_step']:.2f} % as long as with the "
-        "loss in nats. "
+        "where a gradient is as small as the 1e-8 that Adam adds to that size. For the trained model and one batch, "
+        f"Adam's first step with the sheet's loss would be on average {100 * found['adam_step']:.2f} % as long as "
+        "with the loss in nats. "
     )
     if near:
         return text + "So the sheet's rate is used as it stands. With plain gradient descent the factor would matter."
@@ -319,12 +319,12 @@ def training(results: Results) -> Sequence[Block]:
 def _recognisable(rows: Sequence[Sequence[int]]) -> str:
     whole = [epoch for epoch, right, count in rows if right == count]
     epoch, right, count = rows[-1]
-    last = f"after the last epoch ({epoch}) in {right} of {count} samples"
+    last = f"after the last epoch ({epoch}) it does in {right} of {count}"
     if whole:
         first = f"for the first time after epoch {whole[0]}"
-        return f"The classifier sees the right class in all {count} samples {first}, {last}."
+        return f"The classifier sees the right class in all {count} samples {first}; {last}."
     best = max(rows, key=lambda row: row[1])
-    return f"Never in all {count} samples at once: at best in {best[1]}, after epoch {best[0]}, and {last}."
+    return f"Never in all {count} samples at once: at best in {best[1]}, after epoch {best[0]}; {last}."
 
 
 def _curve(results: Results) -> str:

@@ -122,9 +122,8 @@ def compared(results: Results) -> str:
         f"average for {normal} and {mean('kl', 'anomalous'):.1f} for {other}. The −ELBO, reconstruction loss plus KL: "
         f"{area['negative_elbo'].value:.4f}, {against('negative_elbo')}. A VAE with {wide} latent dimensions: "
         f"{area['wide'].value:.4f}, {against('wide')}; its loss is {_lower(gains[0])} for {normal} and "
-        f"{_lower(gains[1])} for {other}, since more dimensions help it with "
+        f"{_lower(gains[1])} for {other}. "
     )
-    text += "what it knows above all. " if gains[0] > gains[1] else "what it does not know at least as much. "
     text += (
         f"The conditional model with the sheet's weight, every label tried and the best one taken: "
         f"{area['labelled'].value:.4f}, {against('labelled')}. "
@@ -136,6 +135,10 @@ def compared(results: Results) -> str:
     if plain > 0.6:
         return f"{text}. So a part of the anomalies could be found without a model, the rest could not."
     return f"{text}. So brightness alone would hardly do; the model is needed."
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _lower(nats: float) -> str:
@@ -164,9 +167,11 @@ def wrong(results: Results) -> str:
     if len(rows) > 1:
         least, most = rows[0], rows[-1]
         if least[2] < most[2]:
+            best = [row for row in rows if row[2] == most[2]]
+            others = best[0][0] if len(best) == 1 else f"{len(best)} of the {len(rows)} classes"
             text += (
                 f"Of the classes of {other}, {least[0]} is found least often ({100 * least[2]:.1f} %, median loss "
-                f"{least[3]:.0f} nats) and {most[0]} most often ({100 * most[2]:.1f} %, {most[3]:.0f} nats). "
+                f"{least[3]:.0f} nats), {others} most often ({100 * most[2]:.1f} %). "
             )
         else:
             text += f"All classes of {other} are found equally often ({100 * least[2]:.1f} %). "
@@ -183,8 +188,8 @@ def wrong(results: Results) -> str:
         text += f"Not one of them lies below the threshold of {cut:.1f} nats, so the only errors are the false alarms. "
     known_r, unknown_r = (values[f"correlation.{kind}"] for kind in ("normal", "anomalous"))
     text += (
-        f"The loss is a sum over pixels. Its correlation with an image's mean brightness is {known_r:.2f} for "
-        f"{normal} and {unknown_r:.2f} for {other}"
+        f"The loss is a sum over pixels. Its correlation with an image's mean brightness is {_signed(known_r)} for "
+        f"{normal} and {_signed(unknown_r)} for {other}"
     )
     if min(known_r, unknown_r) > 0.4:
         return (

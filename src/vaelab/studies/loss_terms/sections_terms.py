@@ -286,6 +286,8 @@ def given(results: Results) -> str:
             "The decoder knows the class, so z does not have to say it: the classes lie over one another, and the "
             "plane is left for the style. "
         )
+        if with_label.knn.value > with_label.chance + 3 * error(with_label.knn):
+            text += f"Not wholly so: the most frequent class alone would give {100 * with_label.chance:.1f} %. "
     else:
         text += "Contrary to what one expects, z says as much about the class although the decoder is told it. "
     gain = without.negative_elbo.value - with_label.negative_elbo.value

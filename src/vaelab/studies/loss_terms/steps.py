@@ -11,8 +11,8 @@ from vaelab.studies.settings import Settings
 from vaelab.studies.study import Measure, Option, Step, Train
 
 OPTIONS = {
-    "epochs": Option(5, 20, "epochs of the models that are compared"),
-    "epochs_longest": Option(15, 30, "epochs of the model that is trained longest, for the anomalies"),
+    "epochs": Option(5, 3, "epochs of the models that are compared"),
+    "epochs_longest": Option(15, 6, "epochs of the model that is trained longest, for the anomalies"),
     "hidden": Option((512, 256), (128, 64), "hidden units of the encoders; the decoders have them in reverse"),
     "weight": Option(0.0001, 0.0001, "the sheet's weight of the KL beside a mean over pixels"),
     "latent_wide": Option(32, 16, "latent dimensions of a second model for the anomalies"),
@@ -40,7 +40,6 @@ def objective(loss: str, weight: float) -> str:
 
 def steps(settings: Settings) -> Sequence[Step]:
     """In a possible order."""
-    own = settings.other == settings.data
     return [
         *(_compared(settings, name) for name in MODELS),
         _unconditional(settings, "longest", "VAE, both terms, trained longest", settings["epochs_longest"], cost=75),
@@ -74,13 +73,13 @@ def steps(settings: Settings) -> Sequence[Step]:
             {name: settings[name] for name in ("limit", "points")},
             cost=25,
         ),
-        *([Measure("inverted", "the test images with dark and light exchanged", (), anomalies.invert)] if own else []),
+        Measure("inverted", "the test images with dark and light exchanged", (), anomalies.invert, cost=1),
         Measure(
             "anomalies",
             "test images against images of another kind",
-            ("longest", "wide", "cvae-sheet", *(["inverted"] if own else [])),
+            ("longest", "wide", "cvae-sheet", "inverted"),
             anomalies.measure,
-            {"against": "" if own else settings.other, "resamples": settings["resamples"]},
+            {"against": "" if settings.other == settings.data else settings.other, "resamples": settings["resamples"]},
             cost=40,
         ),
     ]

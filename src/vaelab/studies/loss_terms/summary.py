@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vaelab.report.blocks import Verdict
+from vaelab.studies.loss_terms.anomalies import INVERTED
 from vaelab.studies.loss_terms.claims import NO_KL, Measured, agree, claims, error
 from vaelab.studies.loss_terms.names import of_kind
 from vaelab.studies.results import Results, percent, written
@@ -107,8 +108,8 @@ def cells(results: Results) -> Sequence[Cell]:
 
 
 def _anomalies(results: Results) -> Cell:
-    own = results.settings.other == results.settings.data
-    against = "data/inverted-digits.npz" if own else results.settings.other
+    inverted = results.values("anomalies")["inverted"]
+    against = f"data/inverted-{INVERTED}.npz" if inverted else results.settings.other
     code = (
         "from vaelab.tasks.anomaly import detect_anomalies\n\n"
         'longest = vaelab.Run.open("runs/longest")\n'

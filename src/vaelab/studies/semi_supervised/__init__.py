@@ -1,6 +1,6 @@
 """Sheet E: latent planes of two likelihoods, a VAE beside a denoising autoencoder, and learning from few labels."""
 
-from vaelab.studies.semi_supervised import sections_learned, sections_planes, sections_terms, summary
+from vaelab.studies.semi_supervised import sections_labels, sections_learned, sections_planes, sections_terms, summary
 from vaelab.studies.semi_supervised.steps import OPTIONS, steps
 from vaelab.studies.study import Part, Study
 
@@ -22,7 +22,7 @@ STUDY = Study(
         Part("generative", "A generative model? Gaps near the origin", ("E10",), sections_planes.generative),
         Part("learned", "A VAE and a denoising autoencoder", ("E11",), sections_learned.learned),
         Part("compared", "Reconstructions and generated images of both", ("E12",), sections_learned.compared),
-        Part("few-labels", "Learning from few labels", ("E13",), sections_learned.few_labels),
+        Part("few-labels", "Learning from few labels", ("E13",), sections_labels.few_labels),
     ),
     summarise=summary.summarise,
     cells=summary.cells,

@@ -56,8 +56,8 @@ def _plane(results: Results, name: str) -> Plane:
     still = results.picture(
         step,
         "scatter",
-        f"{TITLES[name]}: posterior means of the test images, coloured by label. Point at one to see its image"
-        f" ({int(known.sum()):,} of them are in the interactive plane).",
+        f"{TITLES[name]}: posterior means of the test images, coloured by label; {int(known.sum()):,} of them are "
+        "in the interactive plane.",
         f"Scatter plot of a plane with {len(results.values(step)['classes'])} colours, one for each class.",
     )
     return Plane(
@@ -172,7 +172,7 @@ def _judged_rows(results: Results, name: str) -> list[list[str]]:
         [
             TITLES[name],
             what,
-            str(metric(found, "confident").n),
+            f"{metric(found, 'confident').n:,}",
             shares(metric(found, "confident")).removesuffix(" %"),
             quantity(metric(found, "confidence"), 3, unit=False),
             number(metric(found, "classes").value, 1),
@@ -300,7 +300,7 @@ def _blends(values: Mapping[str, Any]) -> str:
     numbers = (
         f"The classifier gives {certain} of these {sure.n} images one class with at least 0.9; its mean confidence is "
         f"{quantity(sure, 2, False)} against {quantity(made, 2, False)} for draws from the prior. Of their pixels "
-        f"{shares(grey, 0)} are grey, in reconstructions {shares(rebuilt, 0)}. "
+        f"{shares(grey)} are grey, in reconstructions {shares(rebuilt)}. "
     )
     less, greyer = differ(sure, made) and sure.value < made.value, differ(grey, rebuilt) and grey.value > rebuilt.value
     if less and greyer:
@@ -310,6 +310,6 @@ def _blends(values: Mapping[str, Any]) -> str:
     if greyer:
         return f"{numbers}So the images there are greyer than reconstructions, but not clearly less like a class."
     return (
-        f"{numbers}So in these gaps the decoder gives images like elsewhere: a gap in the codes is not a gap in what "
-        "can be generated."
+        f"{numbers}So no clear difference from images elsewhere is seen in so few: the decoder is continuous and gives "
+        "an image for every place, and a gap in the codes is not a gap in what can be generated."
     )

@@ -38,7 +38,7 @@ def model(results: Results) -> Sequence[Block]:
             "log σ² of q(z|x) = N(μ, diag σ²), for each of 2 latent dimensions. The decoder turns a point z of the "
             "plane into one number for each pixel."
         ),
-        Formula("x → features → (μ, v),  v = log σ²;   z = μ + exp(v/2) · ε,  ε ~ N(0, I);   z → features → η"),
+        Formula("x → (μ, v = log σ²) → z = μ + exp(v/2) · ε → η,    ε ~ N(0, I)"),
         Table(
             ["layer", "numbers in → out", "weights"],
             [*rows, ["all", "", f"{total:,}"]],
@@ -170,13 +170,13 @@ def reparameterisation(results: Results) -> Sequence[Block]:
             "know nothing of it."
         ),
         Formula("z = μ + σ ε = μ + exp(v/2) · ε,   ε ~ N(0, I);     ∂z/∂μ = 1,    ∂z/∂v = ½ σ ε"),
-        Listing(found["source"], "The layer as it is in the code; log_std is log σ = v/2."),
+        Listing(found["source"], "What it does, as it is in the code; `log_std` is log σ = v/2, `noise` is ε."),
         Answer(
             "Does the gradient pass through the draw? (E5)",
             ("Yes. " if flows else "Not as it should. ")
             + "The noise is an input, so z is an ordinary function of μ and v. Over a batch of test images the "
-            "derivatives that automatic differentiation finds differ from 1 and from ½σε by at most "
-            f"{small(exact)}. With this layer the reconstruction term has a gradient for the weights of both heads "
+            f"derivatives that automatic differentiation finds {_distance(exact)}. With this layer the "
+            "reconstruction term has a gradient for the weights of both heads "
             f"(length {listed([format(row['gradient'], '.3g') for row in layers.values()])} nats per unit of weight); "
             "where z is cut off, as a number drawn elsewhere would be, it is "
             f"{listed([format(row['detached'], '.3g') for row in layers.values()])}, and the encoder could learn from "
@@ -197,6 +197,10 @@ def reparameterisation(results: Results) -> Sequence[Block]:
             "reconstruction term's gradient by the weights of both heads.",
         ),
     ]
+
+
+def _distance(exact: float) -> str:
+    return f"differ from 1 and from ½σε by at most {small(exact)}" if exact else "are 1 and ½σε to the last digit"
 
 
 def loss_terms(results: Results) -> Sequence[Block]:
@@ -270,7 +274,8 @@ def _best_sigma(results: Results) -> str:
     gain = loss - pixels * (0.5 * math.log(2 * math.pi) + math.log(better) + 0.5)
     return (
         f"The trained model's error, root mean square over all pixels of the test images, is {better:.3f}; a σ of "
-        f"that size would make its reconstruction term smaller by {number(gain, 1)} nats without any other change."
+        f"that size would make its reconstruction term smaller by {number(gain, 1)} nats without any other change"
+        + (", so the fixed one is as good as the best." if gain < 1 else ".")
     )
 
 

@@ -18,7 +18,7 @@ LEARNED = ("vae", "denoising")
 """The two models whose representations are compared."""
 
 OPTIONS = {
-    "epochs": Option(50, 15, "epochs of the two VAEs with a latent plane"),
+    "epochs": Option(50, 4, "epochs of the two VAEs with a latent plane"),
     "batch": Option(100, 100, "their batch size"),
     "hidden": Option((128, 64), (64, 32), "hidden units of their encoder; the decoder has them in reverse"),
     "sigma": Option(0.2, 0.2, "σ of the Gaussian likelihood, in pixel values from 0 to 1"),
@@ -28,9 +28,9 @@ OPTIONS = {
     "gaps": Option(10, 6, "gaps that are decoded"),
     "samples": Option(1000, 200, "generated images that the judge is asked about"),
     "judge_steps": Option(1000, 150, "training steps of the classifier that judges generated images"),
-    "epochs_other": Option(5, 5, "epochs of the VAE and the denoising autoencoder"),
+    "epochs_other": Option(5, 2, "epochs of the VAE and the denoising autoencoder"),
     "latent": Option(32, 8, "their latent dimensions"),
-    "labels": Option((100, 500, 5000, 0), (10, 40), "numbers of labels; 0: all"),
+    "labels": Option((100, 500, 5000, 0), (10, 20), "numbers of labels; 0: all"),
     "seeds": Option(3, 1, "how often the labels are chosen"),
     "seeds_all": Option(1, 1, "fits with all labels, where nothing is left to choose"),
     "methods": Option("random-forest+svm+mlp", "random-forest+svm+mlp", "classifiers on the representations"),

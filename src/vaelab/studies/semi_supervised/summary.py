@@ -11,6 +11,7 @@ from vaelab.studies.semi_supervised.words import (
     TITLES,
     counted,
     data_name,
+    listed,
     metric,
     number,
     other_name,
@@ -25,12 +26,14 @@ from vaelab.studies.study import Cell, Summary
 def summarise(results: Results) -> Summary:
     """A few sentences, the key numbers, two pictures."""
     first = results.values("few-labels")["best"][0]
+    methods = str(results.settings["methods"]).split("+")
     epochs = results.config("bernoulli").training.epochs
     text = (
         f"Two VAEs with a latent plane, one with a Bernoulli and one with a Gaussian likelihood, were trained on "
         f"{data_name(results)} for {counted(epochs, 'epoch')}. On {other_name(results)} a VAE and a denoising "
-        "autoencoder with the same networks learned representations without labels; random forest, SVM and MLP on "
-        f"them are compared with an MLP on raw pixels. With {first['labels']:,} labels the best of them "
+        "autoencoder with the same networks learned representations without labels; "
+        f"{listed([METHODS[name].title for name in methods])} on them are compared with an MLP on raw pixels. "
+        f"With {first['labels']:,} labels the best of them "
         f"({METHODS[first['first']['method']].title} on that of the {TITLES[first['first']['representation']]}) has "
         f"{share(first['first']['accuracy'])}, raw pixels {share(first['raw']['accuracy'])}."
     )
@@ -46,10 +49,10 @@ def _verdicts(results: Results) -> list[Verdict]:
     found = [
         Verdict("test −ELBO, Bernoulli", quantity(results.metric("bernoulli", "negative_elbo")), "", None),
         Verdict("test −ELBO, Gaussian", quantity(results.metric("gaussian", "negative_elbo")), "", None),
-        Verdict("loss terms: code against hand cases", f"{small(worst)} nats", "≤ 10^−6 nats", worst <= 1e-6),
+        Verdict("loss terms: code against hand cases", f"{small(worst)} nats", "≤ 10⁻⁶ nats", worst <= 1e-6),
         Verdict(
             "accuracy against labels",
-            f"{cells} of {len(curves) * len(counts)} curves' points",
+            f"{cells} of {len(curves) * len(counts)} points",
             "all methods and numbers of labels",
             cells == len(curves) * len(counts),
         ),

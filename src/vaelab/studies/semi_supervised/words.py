@@ -10,6 +10,8 @@ from typing import Any
 from vaelab.metrics import Metric
 from vaelab.studies.results import Results, percent, written
 
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 TITLES = {"bernoulli": "Bernoulli VAE", "gaussian": "Gaussian VAE", "vae": "VAE", "denoising": "denoising autoencoder"}
 
 
@@ -29,12 +31,12 @@ def small(value: float) -> str:
     """Of a rounding error: its size.
 
     >>> small(0.0), small(3.1e-7)
-    ('0', '3.1·10^−7')
+    ('0', '3.1·10⁻⁷')
     """
     if value == 0:
         return "0"
     digits, power = f"{value:.1e}".split("e")
-    return f"{digits}·10^{int(power)}".replace("-", "−")
+    return f"{digits}·10{str(int(power)).translate(RAISED)}"
 
 
 def share(value: float, digits: int = 1) -> str:
