@@ -40,7 +40,7 @@ check-data: $(STAMP)  ## verify the data files under $$VAELAB_DATA (or the user'
 	$(BIN)/vaelab data check mnist
 	$(BIN)/vaelab data check fashion-mnist
 
-test-real: $(STAMP)  ## the checks on real data: sheet C's models, classifier, anomalies, M1+M2; needs VAELAB_DATA; half an hour
+test-real: $(STAMP)  ## the checks on real data: two studies, classifier, anomalies, M1+M2; needs VAELAB_DATA; half an hour
 	$(REAL)
 
 bench-memory: $(STAMP)  ## peak memory of importance-weighted evaluation, side by side for several sizes
