@@ -70,6 +70,7 @@ def test_wrong_words_are_one_sentence(words, code, sentence, tmp_path, monkeypat
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT goes to the whole group there")
 def test_a_stopped_study_goes_on(tmp_path):
     """In parallel, in a process of its own: SIGINT ends it with 130 and all workers, and the same command goes on."""

@@ -280,3 +280,54 @@ def test_a_step_says_what_it_needs(done):
     assert not isinstance(step, Train)
     with pytest.raises(AssertionError, match="does not say that it needs vae"):
         Context(step, settings(), Store(done)).run("vae")
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------
+
+
+def test_all_studies_on_one_page_with_text_as_text(tmp_path):
+    from vaelab.report.blocks import Verdict
+    from vaelab.studies.overview import write_overview
+    from vaelab.studies.reporting import Written
+
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "report.html").write_text("")
+    verdict = Verdict("<b>loss</b>", "1.0", "≤ 2", True)
+    written = Written({"html": tmp_path / "toy" / "report.html"}, [verdict], "<script>alert(1)</script>", [])
+    text = write_overview(tmp_path, {"toy": (toy.TOY, written)}, ["vaelab", "study"]).read_text()
+    assert "&lt;script&gt;alert(1)" in text
+    assert "&lt;b&gt;loss&lt;/b&gt;" in text
+    assert "toy/report.html" in text
+
+
+def test_a_report_is_written_and_its_notebook_run(done):
+    from vaelab.studies.reporting import write_report
+
+    again(done, settings())
+    written = write_report(toy.TOY, settings(), Store(done))
+    assert written.notes == []
+    book = json.loads(written.files["notebook"].read_text())
+    assert [cell["execution_count"] for cell in book["cells"] if cell["cell_type"] == "code"] == [1, 2]
+    text = written.files["html"].read_text()
+    assert 'id="row-T2"' in text
+    assert "the loss falls" in text
+
+
+def test_a_cell_that_fails_is_told_and_the_rest_is_kept(tmp_path):
+    from vaelab.run import DataAccess
+    from vaelab.studies.notebook import write_notebook
+    from vaelab.studies.study import Cell
+
+    cells = [Cell("", "print(1)"), Cell("Wrong.", "1 / 0"), Cell("", "print(2)")]
+    note = write_notebook("title", cells, tmp_path / "book.ipynb", DataAccess())
+    assert "ZeroDivisionError" in note
+    assert len(json.loads((tmp_path / "book.ipynb").read_text())["cells"]) == 5
+
+
+def test_a_report_of_an_unfinished_study_is_refused(tmp_path):
+    from vaelab.studies.reporting import write_report
+
+    store = Store.open(tmp_path, "toy")
+    store.write_document("toy", {})
+    with pytest.raises(CheckpointError, match="without --redraw"):
+        write_report(toy.TOY, settings(), store, notebook=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from vaelab.devices import threads
 from vaelab.errors import DataError, Interrupted, UsageError
 from vaelab.run import DataAccess, fingerprint
 from vaelab.studies.settings import EVERY, Settings
@@ -112,7 +113,9 @@ def run_study(
     watch.plan(study, steps, list(plan.missing.values()))
     count = min(jobs or default_jobs(settings), max(1, len(plan.missing)))
     if count == 1:
-        _one_by_one(plan, settings, store, access, watch, jobs or 1)
+        # Models as small as the quick ones lose by a second thread, most where others want the processors, too.
+        with threads(1 if settings.quick else None):
+            _one_by_one(plan, settings, store, access, watch, jobs or 1)
     else:
         with Workers(count, study.name, settings, store.path, access) as workers:
             workers.run(plan, watch)

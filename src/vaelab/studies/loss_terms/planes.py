@@ -59,9 +59,9 @@ def statistics(run: Run, test: Encoded, limit: int) -> dict[str, Any]:
 
     ``mean`` and ``variances``: of the posterior means, by dimension; ``variance``: the mean of those; ``inside``: the
     share of the means where the middle 0.95 of the prior is; ``sigma``: the mean posterior standard deviation;
-    ``total``: the variance of a draw of z, averaged over dimensions; ``knn``: accuracy of nearest neighbours on draws of
-    z, ``knn_means``: on posterior means, fitted on at most ``limit`` training images and asked about as many
-    test images; ``chance``: the share of the most frequent class.
+    ``total``: the variance of a draw of z, averaged over dimensions; ``knn``: accuracy of nearest neighbours on draws
+    of z, ``knn_means``: on posterior means, fitted on at most ``limit`` training images and asked about as many test
+    images; ``chance``: the share of the most frequent class.
     """
     assert test.log_stds is not None
     assert test.z is not None
@@ -96,16 +96,17 @@ def statistics(run: Run, test: Encoded, limit: int) -> dict[str, Any]:
     return found
 
 
-def nearest(fitted: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
-    """The most frequent label among the `NEIGHBOURS` nearest of ``fitted (n, latent)``, for each of ``asked (m, latent)``.
+def nearest(fitted: Tensor, labels: Tensor, asked: Tensor, count: int = NEIGHBOURS) -> Tensor:
+    """The most frequent of the ``labels (n,)`` of the ``count`` nearest of ``fitted (n, latent)``: ``(m,)``.
 
-    >>> nearest(torch.tensor([[0.0], [9.0]]), torch.tensor([3, 5]), torch.tensor([[8.0]])).tolist()
+    For each of ``asked (m, latent)``; ``count`` is n where that is less.
+
+    >>> nearest(torch.tensor([[0.0], [9.0]]), torch.tensor([3, 5]), torch.tensor([[8.0]]), count=1).tolist()
     [5]
     """
     from sklearn.neighbors import KNeighborsClassifier
 
-    count = min(NEIGHBOURS, len(fitted)) if len(fitted) > 2 else 1
-    classifier: Any = KNeighborsClassifier(count)
+    classifier: Any = KNeighborsClassifier(min(count, len(fitted)))
     classifier.fit(fitted.double().numpy(), labels.numpy())
     return torch.from_numpy(classifier.predict(asked.double().numpy()))
 

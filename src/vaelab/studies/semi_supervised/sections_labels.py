@@ -59,7 +59,7 @@ def _caption(results: Results) -> str:
     counts = [row["labels"] for row in found["best"]]
     with_all = ""
     if found["known"] in counts:
-        fits = "one fit each" if whole == 1 else f"{whole} fits, the SVM, which draws nothing at random, once"
+        fits = "one fit each" if whole == 1 else f"{whole} fits, and one where nothing is drawn at random"
         with_all = f"; with all {found['known']:,} labels {fits}"
     return (
         f"Test accuracy in %, {spread}{with_all}; {found['images']:,} test images. vae and "
