@@ -13,10 +13,10 @@ from vaelab.studies import get
 from vaelab.studies.asking import Asked, settings_of
 from vaelab.studies.generative_classifier.classes import between, mixing, neighbour_shares, without_class_means
 from vaelab.studies.generative_classifier.conditional import choose
-from vaelab.studies.generative_classifier.judging import grey_share
 from vaelab.studies.generative_classifier.one_class import without_condition
 from vaelab.studies.generative_classifier.steps import sizes_of
 from vaelab.studies.generative_classifier.words import clear, in_words, listed, place, signed
+from vaelab.studies.judging import grey_share
 from vaelab.studies.study import Train
 
 STUDY = get("generative-classifier")

@@ -18,6 +18,7 @@ from vaelab.pictures import PictureOptions
 from vaelab.randomness import generator
 from vaelab.studies import get
 from vaelab.studies.asking import Asked, settings_of
+from vaelab.studies.judging import judged
 from vaelab.studies.semi_supervised import (
     few_labels,
     planes,
@@ -27,7 +28,6 @@ from vaelab.studies.semi_supervised import (
     sections_planes,
     terms,
 )
-from vaelab.studies.semi_supervised.judges import judged
 from vaelab.studies.semi_supervised.sections_terms import _layers
 from vaelab.studies.semi_supervised.steps import OPTIONS, steps
 from vaelab.studies.semi_supervised.words import counted, differ, listed, number, share, small

@@ -18,8 +18,8 @@ from vaelab.errors import DataError
 from vaelab.metrics import Metric
 from vaelab.randomness import generator
 from vaelab.studies.context import Context
-from vaelab.studies.gaussian_elbo.judging import judge_of
 from vaelab.studies.gaussian_elbo.samples import caption
+from vaelab.studies.judging import judge_of
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from vaelab.metrics import Metric
 from vaelab.randomness import generator
 from vaelab.run import Run
 from vaelab.studies.context import Context
-from vaelab.studies.gaussian_elbo.judging import judge_of
+from vaelab.studies.judging import judge_of
 
 NARROW = (0.9, 0.7)
 """Standard deviations below the prior's, from which z is drawn to see what that changes."""

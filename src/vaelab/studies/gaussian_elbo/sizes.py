@@ -9,7 +9,7 @@ from vaelab.applications.judge import confident_share
 from vaelab.applications.latent import decode_at, encode, some_rows
 from vaelab.metrics import Metric
 from vaelab.studies.context import Context
-from vaelab.studies.gaussian_elbo.judging import judge_of
+from vaelab.studies.judging import judge_of
 
 
 def measure(ctx: Context) -> Mapping[str, Any]:

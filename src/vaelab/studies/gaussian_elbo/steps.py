@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from vaelab.config import RunConfig
 from vaelab.errors import UsageError
 from vaelab.specs import Spec
-from vaelab.studies.gaussian_elbo import bound, judging, lines, networks, samples, sizes
+from vaelab.studies.gaussian_elbo import bound, lines, networks, samples, sizes
+from vaelab.studies.judging import judge_step
 from vaelab.studies.settings import Settings
 from vaelab.studies.study import Measure, Option, Step, Train
 
@@ -61,8 +62,7 @@ def steps(settings: Settings) -> list[Step]:
     return [
         Train("vae", "the Gaussian VAE", chosen, cost=300),
         *others,
-        Measure("judge", "a classifier of real images", (), judging.measure,
-                {"steps": settings["judge_steps"]}, cost=40),
+        judge_step(settings.data, settings["judge_steps"], validation=chosen.data.validation, cost=40),
         Measure("network", "layers of the model", ("vae",), networks.measure, cost=1),
         Measure("bound", "the bound, taken apart", ("vae",), bound.measure,
                 {"checked": settings["checked_images"]}, cost=15),

@@ -22,8 +22,8 @@ from vaelab.studies.generative_classifier.classes import (
     labels_of,
     without_class_means,
 )
-from vaelab.studies.generative_classifier.judging import judge_of
 from vaelab.studies.generative_classifier.plane import class_places, draw_styles, keep_points, name
+from vaelab.studies.judging import judge_of
 
 WALKED = ("slant", "width", "thickness")
 """Styles along whose direction the plane is decoded."""

@@ -171,7 +171,7 @@ def _sure(found: Sequence[Mapping[str, Any]]) -> float:
 
 def _balance(values: Mapping[str, Any], results: Results) -> str:
     judge = results.values("judge")
-    names, real = judge["class_names"], judge["shares"]
+    names, real = judge["class_names"], judge["train_shares"]
     n = values["samples"]
     off = [(made - share_, name, made, share_) for made, share_, name in
            zip(values["classes"], real, names, strict=True)]  # fmt: skip

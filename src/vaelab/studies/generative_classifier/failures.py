@@ -16,8 +16,8 @@ from vaelab.metrics import Metric
 from vaelab.run import Run
 from vaelab.studies.context import Context
 from vaelab.studies.generative_classifier.classes import encoded_part, labels_of, neighbour_shares
-from vaelab.studies.generative_classifier.judging import grey_share, judge_of
 from vaelab.studies.generative_classifier.plane import name
+from vaelab.studies.judging import grey_share, judge_of
 
 AROUND = 20
 """Encoded training images around a position whose classes are counted, as the border finder does."""

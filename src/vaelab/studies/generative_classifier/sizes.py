@@ -21,7 +21,7 @@ from vaelab.metrics import Metric
 from vaelab.run import Run
 from vaelab.studies.context import Context
 from vaelab.studies.generative_classifier.classes import NEIGHBOURS, encoded_part, labels_of, neighbour_shares
-from vaelab.studies.generative_classifier.judging import grey_share, judge_of
+from vaelab.studies.judging import grey_share, judge_of
 from vaelab.tasks.transfer import in_turn
 
 SHOWN = 10

@@ -7,7 +7,8 @@ from typing import Any
 
 from vaelab.config import RunConfig
 from vaelab.errors import UsageError
-from vaelab.studies.generative_classifier import classifier, conditional, failures, judging, one_class, plane, sizes
+from vaelab.studies.generative_classifier import classifier, conditional, failures, one_class, plane, sizes
+from vaelab.studies.judging import judge_step
 from vaelab.studies.settings import Settings
 from vaelab.studies.study import Measure, Option, Step, Train
 
@@ -117,8 +118,7 @@ def _planes(settings: Settings) -> list[Step]:
     grid: dict[str, Any] = {name: settings[name] for name in ("cells", "extent", "points", "images")}
     space = {"images": settings["images"]}
     return [
-        Measure("judge", "a classifier of real images", (), judging.measure,
-                {"steps": settings["judge_steps"]}, cost=25),
+        judge_step(settings.data, settings["judge_steps"], cost=25),
         Measure("one-class", "one class with and without a condition", (vae, cvae), one_class.measure,
                 {"images": min(500, settings["images"])}, cost=2),
         Measure("plane", "the latent plane of the VAE", (vae,), plane.measure, grid, cost=15),

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab import plots
-from vaelab.applications.judge import Judge, confident_share
+from vaelab.applications.judge import Judge
 from vaelab.metrics import Metric
 from vaelab.pictures import per_class_samples
 from vaelab.run import Run
 from vaelab.studies.context import Context
-from vaelab.studies.judging import judge_of
+from vaelab.studies.judging import judge_of, judged
 from vaelab.studies.loss_terms.names import of_kind, title
 from vaelab.vae import VAE
 
@@ -34,7 +34,7 @@ def measure(ctx: Context) -> Mapping[str, Any]:
         for name in names:
             run = ctx.run(name)
             images = run.sample(count)
-            values |= {f"{name}.{key}": metric for key, metric in judged(judge, run, images).items()}
+            values |= {f"{name}.{key}": metric for key, metric in of_run(judge, run, images).items()}
             shown[name] = images[:SHOWN]
             if run.model.classes:
                 values[f"{name}.epochs"] = _epochs(judge, run)
@@ -49,20 +49,14 @@ def measure(ctx: Context) -> Mapping[str, Any]:
     return values
 
 
-def judged(judge: Judge, run: Run, images: Tensor) -> dict[str, Metric]:
-    """``confident``: the share of ``images`` given one class with at least 0.9; ``classes``: how many are met, as equal
-    shares of them would be; ``recognised``: the share judged as the class that was asked for.
+def of_run(judge: Judge, run: Run, images: Tensor) -> dict[str, Metric]:
+    """What `judged` says of ``images``, and ``recognised``: the share judged as the class that was asked for.
 
     ``images (n, channel, height, width)`` are those of ``run.sample(n)``: a conditional model's classes take turns.
     """
     found = judge.probabilities(images)
     words = f"{len(images)} samples from the prior, judged by a classifier trained on the real images"
-    shares = torch.bincount(found.argmax(1), minlength=found.shape[1]).double() / len(found)
-    met = float(torch.special.entr(shares).sum().exp())
-    metrics = {
-        "confident": confident_share(found, words),
-        "classes": Metric(met, None, "classes", len(images), f"{words}: exp of the entropy of the judged classes"),
-    }
+    metrics = judged(found, words)
     if run.model.classes:
         asked = torch.arange(len(images)) % run.model.classes
         right = (found.argmax(1) == asked).double()

@@ -19,7 +19,7 @@ from vaelab.data.pixels import prepare_fixed
 from vaelab.metrics import Metric
 from vaelab.run import Run
 from vaelab.studies.context import Context
-from vaelab.studies.semi_supervised.judges import judged, opened
+from vaelab.studies.judging import judge_of, judged
 from vaelab.tasks.latent import study_latent_space
 from vaelab.vae import VAE
 
@@ -41,7 +41,7 @@ KEPT = (
 
 def measure(ctx: Context) -> Mapping[str, Any]:
     """Figures, metrics and gaps of the run that the step needs."""
-    run, judge = ctx.run(ctx.step.needs[0]), opened(ctx, ctx.step.needs[1])
+    run, judge = ctx.run(ctx.step.needs[0]), judge_of(ctx, ctx.step.needs[1])
     options = ctx.options
     ctx.figure("curves", run.figure("curves"))
     ctx.figure("scatter", run.figure("latent-scatter"))

@@ -22,7 +22,7 @@ from vaelab.randomness import generator
 from vaelab.run import Run
 from vaelab.specs import Spec
 from vaelab.studies.context import Context
-from vaelab.studies.semi_supervised.judges import judged, opened
+from vaelab.studies.judging import judge_of, judged
 from vaelab.studies.semi_supervised.planes import grey_share
 from vaelab.tasks.embed import embed_run
 
@@ -32,7 +32,7 @@ SHOWN = 10
 
 def measure(ctx: Context) -> Mapping[str, Any]:
     """Both runs on the same test images, the same noise and the same draws of z."""
-    learned, judge = {name: ctx.run(name) for name in ctx.step.needs[:2]}, opened(ctx, ctx.step.needs[2])
+    learned, judge = {name: ctx.run(name) for name in ctx.step.needs[:2]}, judge_of(ctx, ctx.step.needs[2])
     vae, denoising = learned.values()
     data, seed, count = vae.split("test"), ctx.settings.seed, ctx.options["samples"]
     corruption = denoising.config.training.corruption

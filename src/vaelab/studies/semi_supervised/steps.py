@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 from vaelab.config import RunConfig
-from vaelab.studies.semi_supervised import few_labels, judges, planes, representations, terms
+from vaelab.studies.judging import judge_step
+from vaelab.studies.semi_supervised import few_labels, planes, representations, terms
 from vaelab.studies.settings import Settings
 from vaelab.studies.study import Measure, Option, Step, Train
 
@@ -42,8 +42,8 @@ def steps(settings: Settings) -> Sequence[Step]:
     return [
         *(_plane_model(settings, name) for name in PLANES),
         *(_representation_model(settings, name) for name in LEARNED),
-        _judge(settings, "judge", settings.data),
-        _judge(settings, "judge-other", settings.other),
+        judge_step(settings.data, settings["judge_steps"]),
+        judge_step(settings.other, settings["judge_steps"], "judge-other"),
         Measure(
             "terms",
             "the terms of the loss, checked",
@@ -116,17 +116,6 @@ def _representation_model(settings: Settings, name: str) -> Train:
     )
     title = "VAE for representations" if name == "vae" else "denoising autoencoder with the same networks"
     return Train(name, title, config, cost=120)
-
-
-def _judge(settings: Settings, name: str, data: str) -> Measure:
-    return Measure(
-        name,
-        f"a classifier that judges generated images of {Path(data).stem}",
-        (),
-        judges.measure,
-        {"data": data, "steps": settings["judge_steps"]},
-        cost=30,
-    )
 
 
 def _plane(settings: Settings, name: str) -> Measure:
