@@ -156,7 +156,7 @@ def _picture(picture: Picture) -> dict[str, Any]:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    rows = [[str(cell) for cell in row] for row in table.rows]
+    rows = [[prose.minus(str(cell)) for cell in row] for row in table.rows]
     if any(len(row) != len(table.columns) for row in rows):
         raise ValueError(f"expected {len(table.columns)} cells in every row of the table {table.caption!r}")
     right = prose.numeric_columns(table.columns, rows)
@@ -189,7 +189,7 @@ def _look(cell: str, number: bool) -> str:
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     kind, sign, words = VERDICTS[verdict.met]
-    value, unit = prose.value_and_unit(verdict.value)
+    value, unit = prose.value_and_unit(prose.minus(verdict.value))
     return {
         "what": verdict.what,
         "value": value or unit,

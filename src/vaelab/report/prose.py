@@ -15,6 +15,7 @@ _SMALL = re.compile(
 )
 _LEADING = re.compile(rf"({_NUMBER}(?: ?± ?{_NUMBER})?(?: ?%)?)(?:\s+(.*))?", re.I | re.S)
 _WHOLE = re.compile(rf"({_NUMBER}(?: ± {_NUMBER} %| ± {_NUMBER}| %)|[≤≥] {_NUMBER}(?: %)?)")
+_MINUS = re.compile(r"(?<![\w.\-−])-(?=\.?\d)")
 _NOTHING = {"", "-", "–", "—", "n/a"}
 
 
@@ -57,6 +58,15 @@ def formula(text: str) -> Markup:
             found.append(Markup("{}<sub>{}</sub>").format(match["base"], match["below"].strip("{}")))
         end = match.end()
     return Markup("").join([*found, escape(text[end:])])
+
+
+def minus(text: str) -> str:
+    """The sign of negative numbers as it is set; other hyphens, and ranges like 2-3, stay.
+
+    >>> minus("from -73.1 to (-0.41), 2-3, vae-2")
+    'from −73.1 to (−0.41), 2-3, vae-2'
+    """
+    return _MINUS.sub("−", text)
 
 
 def numeric_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:
@@ -104,7 +114,7 @@ def _kept_whole(text: str) -> Markup:
     """Escaped; no line ends between a number and its error or percent sign."""
     pieces = _WHOLE.split(text)
     return Markup("").join(
-        Markup('<span class="whole">{}</span>').format(piece) if place % 2 else escape(piece)
+        Markup('<span class="whole">{}</span>').format(minus(piece)) if place % 2 else escape(minus(piece))
         for place, piece in enumerate(pieces)
     )
 

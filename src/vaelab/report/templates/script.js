@@ -91,7 +91,8 @@ async function copy(text) {
 }
 
 function tabSeparated(table) {
-  const cell = (element) => element.textContent.replace(/\s+/g, " ").trim();
+  /* A spreadsheet reads numbers with a hyphen for the minus sign. */
+  const cell = (element) => element.textContent.replace(/\s+/g, " ").trim().replace(/−(?=\.?\d)/g, "-");
   return [...table.rows].map((row) => [...row.cells].map(cell).join("\t")).join("\n") + "\n";
 }
 

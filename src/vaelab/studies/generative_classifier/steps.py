@@ -24,9 +24,9 @@ OPTIONS: Mapping[str, Option] = {
     "batch_size": Option(128, 64, "images in a batch"),
     "lr": Option(3e-3, 4e-3, "peak of the one-cycle learning rate"),
     "classifier_hidden": Option((768, 512), (256, 128), "hidden units of the encoder of the CVAE that classifies"),
-    "classifier_epochs": Option(20, 4, "its epochs"),
-    "classifier_batch_size": Option(128, 64, "images in one of its batches"),
-    "classifier_lr": Option(2e-3, 3e-3, "peak of its one-cycle learning rate"),
+    "classifier_epochs": Option(50, 4, "its epochs"),
+    "classifier_batch_size": Option(256, 64, "images in one of its batches"),
+    "classifier_lr": Option(3e-3, 3e-3, "peak of its one-cycle learning rate"),
     "augmentation": Option("shift:pixels=1", "none", "of the images it is trained on"),
     "bound_samples": Option(10, 5, "draws of z for each image and label when classifying"),
     "judge_steps": Option(1000, 150, "training steps of the classifier of real images that judges samples"),
@@ -76,7 +76,7 @@ def config_of(settings: Settings, kind: str, size: int) -> RunConfig:
 
 
 def classifier_config(settings: Settings) -> RunConfig:
-    """The CVAE that classifies: the preset, trained for less long."""
+    """The CVAE that classifies: the preset `classifier`, its settings adjustable."""
     training = {
         "epochs": settings["classifier_epochs"],
         "batch_size": settings["classifier_batch_size"],

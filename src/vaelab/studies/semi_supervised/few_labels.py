@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vaelab.applications.representations import Summary, conclude, paired_difference
 from vaelab.applications.representations.conclusions import BASELINE, RAW
 from vaelab.studies.context import Context
+from vaelab.studies.semi_supervised.words import TITLES
 from vaelab.tasks.semi_supervised import Asked, Report, evaluate_runs, summaries_json, table
 from vaelab.tasks.semi_supervised.report import figure
 
@@ -31,14 +33,15 @@ def measure(ctx: Context) -> Mapping[str, Any]:
         reports.append(_evaluated(ctx, "all-labels", (0,), ctx.options["seeds_all"]))
     summaries = [summary for report in reports for summary in report.summaries]
     title = f"Test accuracy on {runs[0].config.data.name} against the number of labels"
-    ctx.figure("accuracy", figure(summaries, CHOICE, title))
+    shown = [_shown(summary) for summary in summaries]
+    ctx.figure("accuracy", figure(shown, CHOICE, title))
     ctx.table("results", COLUMNS, [row for report in reports for row in _rows(report)])
-    columns, rows = table(summaries, CHOICE)
+    columns, rows = table(shown, CHOICE)
     return {
         "columns": columns,
-        "rows": rows,
+        "rows": [["raw pixels" if name == RAW else name, *row] for name, *row in rows],
         "summaries": [dict(summary) for summary in summaries_json(summaries)],
-        "conclusions": conclude(summaries),
+        "conclusions": conclude(shown),
         "best": best(summaries),
         "known": known,
         "images": max(summary.images for summary in summaries),
@@ -59,6 +62,11 @@ def counts(asked: Sequence[int], known: int) -> tuple[int, ...]:
     (100, 1438)
     """
     return tuple(sorted({count or known for count in asked if count <= known})) or (known,)
+
+
+def _shown(summary: Summary) -> Summary:
+    """With the representation in words, for readers; the raw pixels keep the name by which they are told apart."""
+    return replace(summary, representation=TITLES.get(summary.representation, summary.representation))
 
 
 def _rows(report: Report) -> list[list[Any]]:

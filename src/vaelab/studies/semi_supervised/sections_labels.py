@@ -62,8 +62,8 @@ def _caption(results: Results) -> str:
         fits = "one fit each" if whole == 1 else f"{whole} fits, and one where nothing is drawn at random"
         with_all = f"; with all {found['known']:,} labels {fits}"
     return (
-        f"Test accuracy in %, {spread}{with_all}; {found['images']:,} test images. vae and "
-        "denoising: the representations; raw: the pixels. Bold: best representation and method with some number."
+        f"Test accuracy in %, {spread}{with_all}; {found['images']:,} test images. "
+        "VAE and denoising autoencoder: the representations. Bold: best representation and method with some number."
     )
 
 
@@ -103,7 +103,7 @@ def _which(found: Mapping[str, Any]) -> str:
 
 def _best_rows(found: Mapping[str, Any]) -> list[int]:
     """The rows that are best at one number of labels or more."""
-    best = {(row["first"]["representation"], METHODS[row["first"]["method"]].title) for row in found["best"]}
+    best = {(TITLES[row["first"]["representation"]], METHODS[row["first"]["method"]].title) for row in found["best"]}
     return [place for place, row in enumerate(found["rows"]) if (row[0], row[1]) in best]
 
 
@@ -127,7 +127,7 @@ def _saved(found: Mapping[str, Any]) -> str:
 def _methods(found: Mapping[str, Any]) -> str:
     """The best classifier at each number of labels."""
     parts = [
-        f"{METHODS[row['first']['method']].title} on {row['first']['representation']} at {row['labels']:,} "
+        f"{METHODS[row['first']['method']].title} on that of the {TITLES[row['first']['representation']]} with {row['labels']:,} labels "
         f"({share(row['first']['accuracy'])})"
         for row in found["best"]
     ]
