@@ -18,8 +18,7 @@ def bound(results: Results) -> Sequence[Block]:
     return [
         Text(
             "For an image x with posterior q(z|x) = N(μ(x), diag σ(x)²), prior p(z) = N(0, I) and decoder mean m(z), "
-            "the "
-            "bound on the log-density of the image is the expected reconstruction log-likelihood minus the KL "
+            "the bound on the log-density of the image is the expected reconstruction log-likelihood minus the KL "
             "divergence. The expectation is estimated with one draw z = μ + σ·ε; the KL has a closed form."
         ),
         Formula("ELBO(x) = E_q[ log p(x|z) ] − KL( q(z|x) ‖ p(z) ) ≤ log p(x)"),
@@ -35,11 +34,10 @@ def bound(results: Results) -> Sequence[Block]:
         Answer("Where does the density lie?", _inside(inside)),
         Answer(
             "What does sampling need?",
-            f"`sample(n)` needs the number of images and nothing else: it draws z from N(0, I) and decodes it. "
+            "`sample(n)` needs the number of images and nothing else: it draws z from N(0, I) and decodes it. "
             f"`sample({sampling['asked']})` gave an array of shape {shape(sampling['shape'])} with values from "
-            f"{sampling['least']:.3f} to {sampling['largest']:.3f}: the decoder means, which a sigmoid keeps between "
-            "0 and "
-            f"1. With `draw=True`, `run.sample({sampling['asked']}, draw=True)` adds the pixels' noise of σ = "
+            f"{sampling['least']:.3f} to {sampling['largest']:.3f}: the decoder means, which a sigmoid keeps between 0 "
+            f"and 1. With `draw=True`, `run.sample({sampling['asked']}, draw=True)` adds the pixels' noise of σ = "
             f"{values['sigma']:g} (cut off at 0 and 1 to be shown).",
         ),
     ]
@@ -52,19 +50,15 @@ def _normalised(values: Mapping[str, Any], hand: Mapping[str, Any]) -> str:
     fits = abs(drawn - hand["kl_closed"]) <= 3 * error
     return (
         f"{'It is normalised' if close else 'It is not normalised'}: the integral of one pixel's density over all real "
-        f"numbers is {hand['integral']:.6f} (trapezoidal rule). The constant −½·log(2πσ²) = "
-        f"{values['per_pixel']:+.4f} nats "
-        f"of each pixel is part of it; over {values['dimensions']} pixels it is {values['largest']:+.1f} nats, which "
-        "the mean "
-        "squared error as a loss leaves out.\n\n"
-        f"Both terms were computed a second time for {counted(hand['images'], 'test image')} from the formulas above, "
-        "in "
-        f"double precision without the library: the largest differences of an image are "
-        f"{hand['reconstruction_difference']:.1e} nats (reconstruction) and {hand['kl_difference']:.1e} nats (KL), "
+        f"numbers is {hand['integral']:.6f} (trapezoidal rule). The constant −½·log(2πσ²) = {values['per_pixel']:+.4f} "
+        f"nats of each pixel is part of it; over {values['dimensions']} pixels it is {values['largest']:+.1f} nats, "
+        "which the mean squared error as a loss leaves out.\n\nBoth terms were computed a second time for "
+        f"{counted(hand['images'], 'test image')} from the formulas above, in double precision without the library: "
+        f"the largest differences of an image are {hand['reconstruction_difference']:.1e} nats (reconstruction) and "
+        f"{hand['kl_difference']:.1e} nats (KL), "
         f"{'which is rounding' if same else 'which is more than rounding and should not be'}. For the first of these "
-        "images "
-        f"the KL by the closed form is {hand['kl_closed']:.2f} nats, and {drawn:.2f} ± {error:.2f} nats as the mean of "
-        f"log q(z|x) − log p(z) over {hand['kl_draws']:,} draws: they {'agree' if fits else 'do not agree'}."
+        f"images the KL by the closed form is {hand['kl_closed']:.2f} nats, and {drawn:.2f} ± {error:.2f} nats as the "
+        f"mean of log q(z|x) − log p(z) over {hand['kl_draws']:,} draws: they {'agree' if fits else 'do not agree'}."
     )
 
 
@@ -90,25 +84,19 @@ def _positive(values: Mapping[str, Any]) -> str:
     top = f"{values['largest']:.1f} nats, where every pixel of the decoder mean equals the image and the KL is 0"
     return (
         f"A density, unlike a probability, may exceed 1: that of a normal distribution with σ = {values['sigma']:g} is "
-        f"{math.exp(values['per_pixel']):.2f} at its mean. So the logarithm {sign} positive, and the number depends "
-        "on the "
-        f"unit of the pixels: on a scale of 0 to 256 instead of 0 to 1 it would be {values['levels']:.3f} nats less "
-        "for each "
-        f"pixel. With this σ no model can pass {top}. This model reaches {elbo:.1f} nats."
+        f"{math.exp(values['per_pixel']):.2f} at its mean. So the logarithm {sign} positive, and the number depends on "
+        f"the unit of the pixels: on a scale of 0 to 256 instead of 0 to 1 it would be {values['levels']:.3f} nats "
+        f"less for each pixel. With this σ no model can pass {top}. This model reaches {elbo:.1f} nats."
     )
 
 
 def _inside(inside: Mapping[str, Any]) -> str:
     return (
         f"A normal distribution reaches over all real numbers, the pixels lie in [0, 1]. {100 * inside['edge']:.1f} % "
-        "of the "
-        "reconstructed pixels' means lie within σ of 0 or 1, so that up to half of such a density lies outside: over "
-        "all "
-        f"pixels {100 * inside['mass']:.1f} % of the mass lies inside. A normal distribution cut off at 0 and 1 with "
-        "the same "
-        f"means would give {inside['nats']:.0f} nats more for an image. The sheet asks for the plain one, and all "
-        "numbers "
-        "here are of it."
+        "of the reconstructed pixels' means lie within σ of 0 or 1, so that up to half of such a density lies outside: "
+        f"over all pixels {100 * inside['mass']:.1f} % of the mass lies inside. A normal distribution cut off at 0 and "
+        f"1 with the same means would give {inside['nats']:.0f} nats more for an image. The sheet asks for the plain "
+        "one, and all numbers here are of it."
     )
 
 
@@ -126,8 +114,7 @@ def networks(results: Results) -> Sequence[Block]:
             ("part", "layer", "output of one image", "weights"),
             rows,
             f"All layers in the order in which an image passes them, as they ran; {values['parameters']:,} weights. "
-            "The two "
-            "linear layers of the posterior are the mean and the log standard deviation.",
+            "The two linear layers of the posterior are the mean and the log standard deviation.",
         ),
         Answer(
             "What is learned in the prior and in the likelihood?",
@@ -141,10 +128,8 @@ def networks(results: Results) -> Sequence[Block]:
         Answer(
             "Why the logarithm of the standard deviation?",
             "A linear map gives any real number, a standard deviation must be positive. exp of the map's output is "
-            "positive "
-            "whatever the weights are, and equal steps of it are equal ratios of σ. The library bounds it softly to ± "
-            "20, so "
-            "that exp cannot overflow.",
+            "positive whatever the weights are, and equal steps of it are equal ratios of σ. The library bounds it "
+            "softly to ± 20, so that exp cannot overflow.",
         ),
     ]
 
@@ -157,14 +142,12 @@ def _network_text(values: Mapping[str, Any]) -> str:
     mirrored = decoder["convolution"] >= 1 and decoder["linear"] >= 2
     return (
         f"The encoder has {counted(encoder['convolution'], 'convolution')}, {strided['encoder']} of them with stride "
-        "2, then "
-        f"{counted(encoder['linear'], 'linear layer')}; two more linear layers give the mean and the log standard "
-        "deviation of "
-        f"the posterior. {'This is' if fits else 'With these settings it is not'} what the sheet asks for.\n\n"
-        f"The decoder has {counted(decoder['linear'], 'linear layer')}, then "
+        f"2, then {counted(encoder['linear'], 'linear layer')}; two more linear layers give the mean and the log "
+        f"standard deviation of the posterior. {'This is' if fits else 'With these settings it is not'} what the sheet "
+        f"asks for.\n\nThe decoder has {counted(decoder['linear'], 'linear layer')}, then "
         f"{counted(decoder['convolution'], 'transposed convolution')}; its output of {shape(values['output'])} "
-        f"{'has' if same else 'does not have'} the size of the input"
-        f"{', as the sheet asks' if same and mirrored else ''}. A sigmoid makes the output a mean between 0 and 1."
+        f"{'has' if same else 'does not have'} the size of the "
+        f"input{', as the sheet asks' if same and mirrored else ''}. A sigmoid makes the output a mean between 0 and 1."
     )
 
 
@@ -192,18 +175,16 @@ def pixels(results: Results) -> Sequence[Block]:
         Answer(
             "What is the noise for?",
             "A density at the discrete levels alone is no likelihood of them: a density that is narrow around the "
-            "levels would "
-            "have no largest value. With the noise the data are continuous, and the mean log-density is at most the "
-            "log-"
-            "probability of the level (Jensen's inequality), so that it means something for the 8-bit image. "
+            "levels would have no largest value. With the noise the data are continuous, and the mean log-density is "
+            "at most the log-probability of the level (Jensen's inequality), so that it means something for the 8-bit "
+            "image. "
             + (
                 "Nothing is lost: every level can be read back from the noisy pixel. "
                 if exact
                 else f"{100 * (1 - found['read_back']):.2f} % of the levels cannot be read back, by rounding. "
             )
-            + "In training the noise is drawn anew for every batch; in evaluation it belongs to the image, so that "
-            "the numbers "
-            "do not depend on the batches.",
+            + "In training the noise is drawn anew for every batch; in evaluation it belongs to the image, so that the "
+            "numbers do not depend on the batches.",
         ),
         Answer("Does σ fit?", _sigma(values)),
     ]
@@ -217,12 +198,9 @@ def _sigma(values: Mapping[str, Any]) -> str:
         f"The same σ = {sigma:g} holds for all pixels: {256 * sigma:.1f} of the 256 levels. The squared error of a "
         f"reconstructed test image is {written(error, 2, unit=False)}, that is "
         f"{math.sqrt(error.value / values['dimensions']):.4f} for a pixel (root mean square). The σ that fits this "
-        "best is that "
-        f"number, {relation} the sheet's; with it, and these networks as they are, the ELBO would change by "
-        f"{gain:+.1f} nats. "
-        "Training with another σ would weigh the two terms otherwise: a smaller σ asks for better reconstructions at "
-        "the cost "
-        "of a larger KL."
+        f"best is that number, {relation} the sheet's; with it, and these networks as they are, the ELBO would change "
+        f"by {gain:+.1f} nats. Training with another σ would weigh the two terms otherwise: a smaller σ asks for "
+        "better reconstructions at the cost of a larger KL."
     )
 
 
@@ -235,8 +213,7 @@ def training(results: Results) -> Sequence[Block]:
             "bound",
             "curves",
             "−ELBO, reconstruction (−log p(x|z)) and KL of each epoch, training and validation; lower is better for "
-            "the first "
-            "two. Single steps are faint.",
+            "the first two. Single steps are faint.",
             "Three panels of curves over the epochs: −ELBO, reconstruction and KL, for training and validation images.",
         ),
         Answer("How do the two terms move?", _curve_words(results)),
@@ -249,8 +226,7 @@ def training(results: Results) -> Sequence[Block]:
                 ["bits per dimension", _bits(run)],
             ],
             f"Means over {metric(values, 'elbo').n:,} test images ± standard error; one draw of z for each image, the "
-            "best "
-            "validation epoch's weights. The last row is in bits per dimension.",
+            "best validation epoch's weights. The last row is in bits per dimension.",
             bold=(0,),
         ),
         Answer("How do nats become bits per dimension?", _conversion(values, run)),
@@ -283,12 +259,9 @@ def _splits(results: Results) -> str:
     return (
         f"{environment['train']:,} images for training, {environment['validation']:,} for validation, "
         f"{environment['test']:,} for testing. {training.epochs} epochs with batches of {training.batch_size}, Adam "
-        "with a "
-        f"{training.schedule} learning rate of {training.lr:g}; {results.seconds('vae'):.0f} s with the evaluation. "
-        "After "
-        "each epoch the validation images' ELBO is measured; the weights of the best epoch are kept. The test images "
-        "take "
-        "part in neither."
+        f"with a {training.schedule} learning rate of {training.lr:g}; {results.seconds('vae'):.0f} s with the "
+        "evaluation. After each epoch the validation images' ELBO is measured; the weights of the best epoch are kept. "
+        "The test images take part in neither."
     )
 
 
@@ -324,20 +297,17 @@ def _curve_words(results: Results) -> str:
     )
     return (
         f"On the validation images the reconstruction log-likelihood goes from {first['log_likelihood']:.1f} nats "
-        "after the "
-        f"first epoch to {last['log_likelihood']:.1f} nats after the last, and the KL {kl} from {first['kl']:.1f} to "
-        f"{last['kl']:.1f} nats: "
+        f"after the first epoch to {last['log_likelihood']:.1f} nats after the last, and the KL {kl} from "
+        f"{first['kl']:.1f} to {last['kl']:.1f} nats: "
         + (
             "the better reconstructions are paid for with more information in z. "
             if last["kl"] > first["kl"] and last["log_likelihood"] > first["log_likelihood"]
             else "here more information in z is not what the better bound comes from. "
         )
         + f"The best epoch is epoch {best['epoch']:.0f} of {last['epoch']:.0f} with {best['elbo']:.1f} nats on the "
-        "validation "
-        f"images. {end} In the last epoch the training images had {train[-1]['elbo']:.1f} nats, {abs(gap):.1f} nats "
-        f"{'more' if gap > 0 else 'less'} than the validation images (the training images' mean is taken while the "
-        "weights "
-        "still change)."
+        f"validation images. {end} In the last epoch the training images had {train[-1]['elbo']:.1f} nats, "
+        f"{abs(gap):.1f} nats {'more' if gap > 0 else 'less'} than the validation images (the training images' mean is "
+        "taken while the weights still change)."
     )
 
 
@@ -345,13 +315,10 @@ def _conversion(values: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     elbo, dimensions = metric(values, "elbo"), values["dimensions"]
     return (
         f"The ELBO bounds the log-density of x in [0, 1] for {dimensions} pixel values together. A level of the 8-bit "
-        "image is "
-        "an interval of width 1/256, so its log-probability is about the log-density minus log 256 = "
-        f"{values['levels']:.4f} "
-        "nats, and never less than its mean over the noise. For each pixel: "
+        "image is an interval of width 1/256, so its log-probability is about the log-density minus log 256 = "
+        f"{values['levels']:.4f} nats, and never less than its mean over the noise. For each pixel: "
         f"(−{elbo.value:.2f}/{dimensions} + {values['levels']:.4f}) / log 2 = {_bits(run)} bits. The image file "
-        "without "
-        f"any model has 8 bits for a pixel. The fixed σ sets a limit: even perfect means and a KL of 0 give "
+        "without any model has 8 bits for a pixel. The fixed σ sets a limit: even perfect means and a KL of 0 give "
         f"{values['least_bits']:.3f} bits per dimension, because σ = {values['sigma']:g} spreads a pixel over "
         f"{256 * values['sigma']:.1f} levels (standard deviation)."
     ).replace("−-", "")
@@ -380,8 +347,8 @@ def _class_words(values: Mapping[str, Any]) -> str:
     )
     r = values["brightness"]
     bright = (
-        f"Bright images tend to have a lower bound (correlation of the ELBO with the mean pixel "
-        f"{r:+.2f}), so it is no measure of how typical an image is: few bright pixels are easier to predict than many."
+        f"Bright images tend to have a lower bound (correlation of the ELBO with the mean pixel {r:+.2f}), so it is no "
+        "measure of how typical an image is: few bright pixels are easier to predict than many."
         if r < -0.2
         else f"The bound has little to do with how bright an image is (correlation with the mean pixel {r:+.2f})."
         if r < 0.2

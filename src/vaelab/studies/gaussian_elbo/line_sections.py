@@ -21,10 +21,8 @@ def lines(results: Results) -> Sequence[Block]:
     return [
         Text(
             f"Two test images of different classes, one draw of each posterior q(z|x), {values['points']} points on "
-            "the straight "
-            "line between the two, both ends included, decoded in order (decoder means). Images and classes are "
-            "chosen at "
-            "random by the seed."
+            "the straight line between the two, both ends included, decoded in order (decoder means). Images and "
+            "classes are chosen at random by the seed."
         ),
         results.picture(
             "lines",
@@ -88,16 +86,13 @@ def _along(values: Mapping[str, Any]) -> str:
             else ". "
         )
         + "In the middle the judge sees a third class, neither the first nor the last, in "
-        f"{share(found, 'third_in_the_middle')} "
-        f"of the pairs, and {share(found, 'clear_third')} pass clearly through a third class somewhere. The class "
-        "changes "
-        f"{metric(found, 'changes').value:.2f} ± {metric(found, 'changes').standard_error or 0:.2f} times on a way. "
-        f"The length ‖z‖ is {(norm[0] + norm[-1]) / 2:.2f} at the ends and {norm[(points - 1) // 2]:.2f} in the "
-        "middle: "
+        f"{share(found, 'third_in_the_middle')} of the pairs, and {share(found, 'clear_third')} pass clearly through a "
+        f"third class somewhere. The class changes {metric(found, 'changes').value:.2f} ± "
+        f"{metric(found, 'changes').standard_error or 0:.2f} times on a way. The length ‖z‖ is "
+        f"{(norm[0] + norm[-1]) / 2:.2f} at the ends and {norm[(points - 1) // 2]:.2f} in the middle: "
         + (
             f"the line passes nearer to the origin than its ends, where only {share(found, 'nearer')} of the encoded "
-            "images "
-            "lie."
+            "images lie."
             if short
             else "the line stays about as far from the origin as its ends."
         )
@@ -120,8 +115,8 @@ def _overlay(values: Mapping[str, Any]) -> str:
     gap = middle.value - overlay.value
     if apart(gap, error, 0.0) and gap > 0:
         verdict = (
-            "decoded points are clear more often: the line in latent space changes strokes, it does not fade one "
-            "image out"
+            "decoded points are clear more often: the line in latent space changes strokes, it does not fade one image "
+            "out"
         )
     elif apart(gap, error, 0.0):
         verdict = "the overlays are clear more often, so the judge does not tell fading from changing here"
@@ -129,6 +124,5 @@ def _overlay(values: Mapping[str, Any]) -> str:
         verdict = "the judge finds no difference between the two here"
     return (
         "A cross-fade would be the mean of the two end images, pixel by pixel. Of these overlays "
-        f"{percent(overlay, 1)} are "
-        f"clear, of the decoded points in the middle {percent(middle, 1)}: {verdict}."
+        f"{percent(overlay, 1)} are clear, of the decoded points in the middle {percent(middle, 1)}: {verdict}."
     )

@@ -28,8 +28,7 @@ def samples(results: Results) -> Sequence[Block]:
     return [
         Text(
             "Each sample is a draw of z from the prior N(0, I), decoded; shown is the mean of p(x|z), without the "
-            "pixels' "
-            "noise. They are the first ones as they came, none was chosen."
+            "pixels' noise. They are the first ones as they came, none was chosen."
         ),
         results.picture("samples", "prior", "Samples from the prior, decoder means.", "A grid of generated images."),
         Answer("Do they look like the classes of the data?", _judged(values)),
@@ -37,8 +36,7 @@ def samples(results: Results) -> Sequence[Block]:
             "samples",
             "judged",
             "The samples of which the judge is least and most sure; below each, the most probable class and its "
-            "probability "
-            "(rounded down).",
+            "probability (rounded down).",
             "Two rows of generated images: the least and the most confident ones, each with a class and a percentage.",
         ),
         Answer("Can the judge be trusted?", _trust(values, judge)),
@@ -57,8 +55,7 @@ def samples(results: Results) -> Sequence[Block]:
             "samples",
             "draws",
             "The same kind of sample as a mean, and as a draw from p(x|z): the Gaussian gives each pixel noise of its "
-            "own, "
-            "which no image of the data has.",
+            "own, which no image of the data has.",
             "Two rows of generated images, the second with noise in every pixel.",
         ),
     ]
@@ -92,22 +89,17 @@ def _trust(values: Mapping[str, Any], judge: Mapping[str, Any]) -> str:
     decoded = ""
     if "accuracy" in rebuilt:
         decoded = (
-            " Images that the decoder made are no real ones, so it was tried on these, too: of decoded posterior "
-            "draws of "
-            f"{metric(rebuilt, 'accuracy').n:,} test images it names the class of {share(rebuilt, 'accuracy')} "
-            "rightly, and "
-            f"{share(rebuilt, 'share')} are clear."
+            " Images that the decoder made are no real ones, so it was tried on these, too: of decoded posterior draws "
+            f"of {metric(rebuilt, 'accuracy').n:,} test images it names the class of {share(rebuilt, 'accuracy')} "
+            f"rightly, and {share(rebuilt, 'share')} are clear."
         )
     return (
         f"It is a small convolutional network trained for {judge['steps']:,} steps on {judge['train']:,} real images, "
-        "read as "
-        f"the samples are (grey values from 0 to 1). On the {accuracy.n:,} real test images it is right for "
+        f"read as the samples are (grey values from 0 to 1). On the {accuracy.n:,} real test images it is right for "
         f"{percent(accuracy)} and sure to {percent(sure)} on average, so it is {how}; of the real images "
-        f"{share(judge, 'judge_confident')} are clear, which is what perfect samples would reach.{decoded} A judge "
-        "can be "
-        "sure of an image that no person would take for a real one: the share says that samples look like one class, "
-        "not "
-        "that they are good."
+        f"{share(judge, 'judge_confident')} are clear, which is what perfect samples would reach.{decoded} A judge can "
+        "be sure of an image that no person would take for a real one: the share says that samples look like one "
+        "class, not that they are good."
     )
 
 
@@ -138,11 +130,9 @@ def _class_words(values: Mapping[str, Any], judge: Mapping[str, Any]) -> str:
     start = f"No: there is no clear sample of {listed(missing)}." if missing else "Yes: every class has clear samples."
     return (
         f"{start} Against the training images the class {most[1]} is drawn too often ({100 * most[0]:+.1f} percentage "
-        "points) "
-        f"and {least[1]} too rarely ({100 * least[0]:+.1f}); by chance alone the share of a class among "
-        f"{counted(total, 'sample')} "
-        "would be "
-        f"off by up to about {100 * noise:.1f}. Unclear samples are counted where they are most probable."
+        f"points) and {least[1]} too rarely ({100 * least[0]:+.1f}); by chance alone the share of a class among "
+        f"{counted(total, 'sample')} would be off by up to about {100 * noise:.1f}. Unclear samples are counted where "
+        "they are most probable."
     )
 
 
@@ -152,8 +142,7 @@ def _place_table(values: Mapping[str, Any]) -> Table:
         ("where z is drawn", "clear samples"),
         rows,
         f"The same decoder with z from other places, {values['samples']:,} draws each. Only the first are samples of "
-        "the "
-        "model.",
+        "the model.",
         bold=(0,),
     )
 
@@ -170,16 +159,14 @@ def _why(values: Mapping[str, Any]) -> str:
     worse = apart(gap, error, 0.0) and gap > 0
     if worse:
         part = (
-            f"Of decoded draws of q(z), where the test images lie, {percent(posterior, 1)} are clear, "
-            f"{100 * gap:.1f} percentage points more than of draws of the prior: the decoder can draw clear images, "
-            "but the "
-            "prior also puts z where no image was encoded."
+            f"Of decoded draws of q(z), where the test images lie, {percent(posterior, 1)} are clear, {100 * gap:.1f} "
+            "percentage points more than of draws of the prior: the decoder can draw clear images, but the prior also "
+            "puts z where no image was encoded."
         )
     else:
         part = (
             f"Of decoded draws of q(z), where the test images lie, {percent(posterior, 1)} are clear, no more than of "
-            "the "
-            "prior's: here the prior is not what makes samples unclear."
+            "the prior's: here the prior is not what makes samples unclear."
         )
     part += f" A normal distribution with the mean and covariance of q(z) gives {percent(fitted, 1)}"
     if worse:
@@ -187,16 +174,12 @@ def _why(values: Mapping[str, Any]) -> str:
     variances, means = aggregate["variances"], aggregate["means"]
     differs = aggregate["energy"] > aggregate["energy_critical"]
     return (
-        f"{part}.\n\n"
-        f"q(z) of {aggregate['images']:,} test images, measured against N(0, I): {_divergence(aggregate)} The means "
-        "of the "
-        f"{aggregate['latent']} dimensions lie between "
-        f"{min(means):+.2f} and {max(means):+.2f}, their variances between {min(variances):.2f} and "
-        f"{max(variances):.2f}, the "
-        f"largest correlation is {aggregate['largest_correlation']:.2f}. The energy distance to N(0, I) is "
-        f"{aggregate['energy']:.4f}; of as many true draws of N(0, I) it stays below "
-        f"{aggregate['energy_critical']:.4f} in 95 % of "
-        f"all cases, so {'q(z) is not the prior' if differs else 'by this test q(z) cannot be told from the prior'}."
+        f"{part}.\n\nq(z) of {aggregate['images']:,} test images, measured against N(0, I): {_divergence(aggregate)} "
+        f"The means of the {aggregate['latent']} dimensions lie between {min(means):+.2f} and {max(means):+.2f}, their "
+        f"variances between {min(variances):.2f} and {max(variances):.2f}, the largest correlation is "
+        f"{aggregate['largest_correlation']:.2f}. The energy distance to N(0, I) is {aggregate['energy']:.4f}; of as "
+        f"many true draws of N(0, I) it stays below {aggregate['energy_critical']:.4f} in 95 % of all cases, so "
+        f"{'q(z) is not the prior' if differs else 'by this test q(z) cannot be told from the prior'}."
     )
 
 
@@ -214,8 +197,7 @@ def _sizes(values: Mapping[str, Any]) -> list[Block]:
     columns = ("latent dimensions", "epochs", "ELBO", "reconstruction", "KL", "clear samples", "clear posterior draws")
     caption = (
         f"The same networks with other latent sizes: nats per test image, and shares of {values['samples']:,} samples "
-        "and of "
-        "decoded posterior draws that the judge finds clear."
+        "and of decoded posterior draws that the judge finds clear."
     )
     return [Table(columns, table, caption), Answer("Do a high bound and clear samples go together?", _conflict(rows))]
 
@@ -235,21 +217,17 @@ def _conflict(rows: Sequence[Mapping[str, Any]]) -> str:
     if best == clearest or not apart(pair[0].value - pair[1].value, error, 0.0):
         start = (
             f"Here they do: {rows[best]['latent']} latent dimensions give the highest bound, and no other size gives "
-            "more "
-            "clear samples beyond chance."
+            "more clear samples beyond chance."
         )
     else:
         more = rows[best]["latent"] > rows[clearest]["latent"] and metric(rows[best], "posterior").value > clear[best]
         start = (
             f"No. The highest bound has the model with {rows[best]['latent']} latent dimensions "
-            f"({nats(rows[best], 'elbo')}; "
-            f"{share(rows[best], 'samples')} clear samples), the most clear samples that with "
-            f"{rows[clearest]['latent']} "
-            f"({nats(rows[clearest], 'elbo')}; {share(rows[clearest], 'samples')})."
+            f"({nats(rows[best], 'elbo')}; {share(rows[best], 'samples')} clear samples), the most clear samples that "
+            f"with {rows[clearest]['latent']} ({nats(rows[clearest], 'elbo')}; {share(rows[clearest], 'samples')})."
             + (
-                " More dimensions hold more of an image, which the bound rewards; but N(0, I) then has more room "
-                "where no "
-                "image was encoded."
+                " More dimensions hold more of an image, which the bound rewards; but N(0, I) then has more room where "
+                "no image was encoded."
                 if more
                 else ""
             )
@@ -273,18 +251,14 @@ def _divergence(aggregate: Mapping[str, Any]) -> str:
     information, most = metric(aggregate, "information").value, aggregate["most_information"]
     limited = information > 0.95 * most
     return (
-        f"KL(q(z) ‖ p(z)) is at least {aggregate['gaussian_kl']:.2f} nats (about "
-        f"{aggregate['gaussian_kl_chance']:.2f} of "
-        f"them by the chance of a finite number of images), which the mean and the covariance alone "
-        "account "
-        "for. From above, the KL term is the information of z about the image plus KL(q(z) ‖ p(z)); these images "
-        "show an "
+        f"KL(q(z) ‖ p(z)) is at least {aggregate['gaussian_kl']:.2f} nats (about {aggregate['gaussian_kl_chance']:.2f} "
+        "of them by the chance of a finite number of images), which the mean and the covariance alone account for. "
+        "From above, the KL term is the information of z about the image plus KL(q(z) ‖ p(z)); these images show an "
         f"information of {information:.2f} nats, which leaves at most {nats(aggregate, 'marginal_kl', 2)} for KL(q(z) "
         "‖ p(z))."
         + (
             f" This is a loose bound: {aggregate['images']:,} images cannot show more information than the logarithm "
-            "of "
-            f"their number, {most:.2f} nats, and that is reached."
+            f"of their number, {most:.2f} nats, and that is reached."
             if limited
             else ""
         )

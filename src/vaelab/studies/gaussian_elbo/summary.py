@@ -31,13 +31,10 @@ def summarise(results: Results) -> Summary:
     )
     text = (
         f"A VAE with {config.model.latent} latent dimensions, the prior N(0, I) and a Gaussian of σ = "
-        f"{bound['sigma']:g} for "
-        f"dequantised pixels was trained by its ELBO{'; ' + best if best else ''}. On the test images the ELBO is "
-        f"{nats(bound, 'elbo')} per image{bits}: a reconstruction log-likelihood of {nats(bound, 'log_likelihood')} "
-        "less a KL "
-        f"of {nats(bound, 'kl')}. Of {found['samples']:,} samples from the prior {share(found, 'share')} are clearly "
-        "one class "
-        "to a classifier trained on real images."
+        f"{bound['sigma']:g} for dequantised pixels was trained by its ELBO{'; ' + best if best else ''}. On the test "
+        f"images the ELBO is {nats(bound, 'elbo')} per image{bits}: a reconstruction log-likelihood of "
+        f"{nats(bound, 'log_likelihood')} less a KL of {nats(bound, 'kl')}. Of {found['samples']:,} samples from the "
+        f"prior {share(found, 'share')} are clearly one class to a classifier trained on real images."
     )
     return Summary(text, _verdicts(results), (("samples", "prior"), ("lines", "ways")))
 
