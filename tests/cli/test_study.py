@@ -57,6 +57,8 @@ def test_one_study_is_listed_with_its_options_and_steps(capsys):
         (["run", "conv-cvae", "--quick", "--out", "x", "--config", "no.toml"], 2, "no.toml"),
         (["run", "conv-cvae", "--quick", "--out", "x", "--data", "nowhere"], 2, "nowhere"),
         (["run", "conv-cvae", "--out", "x", "--redraw"], 1, "study.json"),
+        (["run", "all", "--quick", "--out", "x", "--set", "clasifier.training.lr=1"], 2, "no model 'clasifier'"),
+        (["run", "conv-cvae", "--quick", "--out", "x", "--set", "samples=0"], 2, "at least 1 for samples"),
         (["list", "nothing"], 2, "unknown study"),
     ],
 )
@@ -68,6 +70,36 @@ def test_wrong_words_are_one_sentence(words, code, sentence, tmp_path, monkeypat
     assert error.startswith("vaelab: error: ")
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_in_the_way_of_the_last_study_is_told_before_the_first(tmp_path, capsys):
+    (tmp_path / "semi-supervised").mkdir()
+    (tmp_path / "semi-supervised" / "letter.txt").write_text("dear")
+    assert main(["study", "run", "all", "--quick", "--out", str(tmp_path)]) == 2
+    assert "something else than a study" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["semi-supervised"]
+
+
+def test_a_browser_that_is_missing_is_told_before_the_first_step(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("vaelab.report.pdf.BROWSERS", ("chromium",))
+    assert main(["study", "run", "conv-cvae", "--quick", "--pdf", "--out", str(tmp_path / "x")]) == 2
+    assert "--pdf needs Chromium" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_change_of_a_model_goes_to_the_study_that_has_it():
+    from vaelab.cli.study import _all_checked
+    from vaelab.studies.asking import Asked, settings_of
+
+    chosen = [studies.get("loss-terms"), studies.get("gaussian-elbo")]
+    asked = Asked(quick=True, assignments=["longest.training.lr=1e-2", "*.training.epochs=2"])
+    options = {name: option for one in chosen for name, option in one.options.items()}
+    found = _all_checked(chosen, {one.name: settings_of(one, asked, options=options) for one in chosen}, {
+        one.name: Path("nowhere") / one.name for one in chosen
+    })  # fmt: skip
+    assert set(found["loss-terms"].changes) == {"longest", "*"}
+    assert set(found["gaussian-elbo"].changes) == {"*"}
 
 
 @pytest.mark.long

@@ -171,7 +171,7 @@ def test_facts_are_complete(report: Report) -> None:
     for text in ("vaelab", "0.1.0", "torch", "2.10.0", "seed", "Train VAE", "1 min 02 s", "losses of every epoch: VAE"):
         assert text in cells
     assert "./runs/VAE/history.csv" in page.values("href")
-    assert "in all" in " ".join(page.text["h3"])
+    assert "added up" in " ".join(page.text["h3"])
 
 
 def test_equal_reports_give_equal_files(report: Report) -> None:

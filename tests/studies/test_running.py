@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from tests.studies import toy
 from vaelab.checkpoint import has_checkpoint
 from vaelab.errors import CheckpointError, DataError, Interrupted, UsageError
+from vaelab.studies import NAMES, get
 from vaelab.studies.asking import Asked, settings_of, stored_settings
 from vaelab.studies.running import Plan, run_study
-from vaelab.studies.settings import Settings
+from vaelab.studies.settings import Settings, option_value
 from vaelab.studies.store import Store
 from vaelab.studies.study import Measure, Train
 
@@ -105,6 +107,59 @@ def test_a_damaged_record_is_done_again(done, damage):
     assert again(done, settings()) == ["doubled"]
 
 
+@pytest.mark.parametrize("file", ["figures/spread-loss.png", "data/spread-values.npz", "data/spread-values.csv"])
+def test_a_lost_file_is_made_again(done, file):
+    again(done, settings())
+    (done / file).unlink()
+    assert again(done, settings())[0] == "spread"
+    assert (done / file).exists()
+
+
+def test_a_figure_that_a_step_draws_into_a_runs_folder_is_its_own(tmp_path):
+    def draw(ctx):
+        ctx.run("vae").plot("loss")
+        return {}
+
+    def steps(asked):
+        return [toy.steps(asked)[0], Measure("drawn", "a figure", ("vae",), draw)]
+
+    study = dataclasses.replace(toy.TOY, steps=steps)
+    run_study(study, settings(), tmp_path / "toy", jobs=1)
+    (tmp_path / "toy" / "runs" / "vae" / "figures" / "loss.png").unlink()
+    seen = Seen()
+    run_study(study, settings(), tmp_path / "toy", jobs=1, watch=seen)
+    assert seen.ended == ["drawn"]
+
+
+def test_other_images_under_the_same_name_are_noticed(tmp_path):
+    import numpy as np
+
+    def save(level: int) -> None:
+        np.savez(tmp_path / "own.npz", images=np.full((40, 8, 8), level, dtype=np.uint8))  # no labels: needs none
+
+    def steps(asked):
+        return [toy.steps(asked)[0], Measure("seen", "x", (), lambda ctx: {}, {"against": asked.other})]
+
+    study = dataclasses.replace(toy.TOY, steps=steps)
+    asked = settings(other=str(tmp_path / "own.npz"))
+    save(3)
+    run_study(study, asked, tmp_path / "toy", jobs=1)
+    for level, ended in ((3, []), (4, ["seen"])):
+        save(level)
+        seen = Seen()
+        run_study(study, asked, tmp_path / "toy", jobs=1, watch=seen)
+        assert seen.ended == ended
+
+
+def test_images_of_another_kind_that_are_not_there_are_missed_before_the_first_step(tmp_path):
+    def steps(asked):
+        return [toy.steps(asked)[0], Measure("seen", "x", (), lambda ctx: {}, {"against": asked.other})]
+
+    with pytest.raises(UsageError, match="nosuch"):
+        run_study(dataclasses.replace(toy.TOY, steps=steps), settings(other="nosuch"), tmp_path / "toy", jobs=1)
+    assert not (tmp_path / "toy").exists()
+
+
 def test_a_lost_checkpoint_is_trained_again(done):
     for file in (done / "runs" / "vae" / "checkpoints").iterdir():
         file.unlink()
@@ -186,6 +241,48 @@ def test_words_beat_the_file_and_the_file_the_defaults(tmp_path):
 
 def test_training_flags_are_of_every_model():
     assert settings(training={"epochs": 4}).config("any", "conv-vae").training.epochs == 4
+
+
+def test_training_flags_win_over_the_file(tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text("[models.vae.training]\nepochs = 20\nlr = 0.5\n[models.vae.model]\nlatent = 3\n")
+    config = settings(config=file, training={"epochs": 3}).config("vae", "digits-vae")
+    assert (config.training.epochs, config.training.lr, config.model.latent) == (3, 0.5, 3)
+
+
+def test_own_images_are_held_out_by_share(tmp_path):
+    own = settings(data=str(tmp_path / "own.npz"))
+    assert dataclasses.replace(own, quick=False).config("vae", "gaussian-vae").data.validation == 0.1
+    real = dataclasses.replace(own, quick=False, data="mnist")
+    assert real.config("vae", "gaussian-vae").data.validation == 5000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_has_values_within_its_bounds(name):
+    study = get(name)
+    for option in study.options:
+        for value in (study.options[option].value, study.options[option].quick):
+            assert option_value(option, value, study.options) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "sentence"),
+    [
+        ("generative-classifier", "samples=0", "at least 10 for samples, got 0"),
+        ("generative-classifier", "*.model.latent=4", "expected 2 latent dimensions for the model vae-2"),
+        ("gaussian-elbo", "points=1", "at least 2 for points"),
+        ("conv-cvae", "extent=0", "above 0 for extent"),
+        ("conv-cvae", "latents=2/-4", "at least 0 for latents, got -4"),
+        ("semi-supervised", "methods=svm+foo", "unknown methods 'foo'; expected one or more of"),
+        ("semi-supervised", "near=1", "at most 0.99 for near"),
+        ("loss-terms", "weight=nan", "above 0 for weight, got nan"),
+        ("loss-terms", "hidden=0", "at least 1 for hidden"),
+    ],
+)
+def test_values_out_of_bounds_are_one_sentence(name, word, sentence):
+    study = get(name)
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        study.steps(settings_of(study, Asked(assignments=[word])))
 
 
 def test_the_toml_of_a_report_gives_the_same_settings(tmp_path):
@@ -311,6 +408,27 @@ def test_a_report_is_written_and_its_notebook_run(done):
     text = written.files["html"].read_text()
     assert 'id="row-T2"' in text
     assert "the loss falls" in text
+
+
+def test_a_report_says_which_command_made_the_results(done):
+    from vaelab.studies.reporting import write_report
+
+    run_study(toy.TOY, settings(), done, jobs=1, command=["vaelab", "study", "run", "toy", "--out", "a b"])
+    written = write_report(toy.TOY, settings(), Store(done), notebook=False)
+    text = written.files["html"].read_text()
+    assert "vaelab study run toy --out &#39;a b&#39;" in text
+    assert "torch" in text
+
+
+def test_a_report_that_cannot_be_printed_is_written_all_the_same(done, monkeypatch):
+    from vaelab.report import pdf
+    from vaelab.studies.reporting import write_report
+
+    again(done, settings())
+    monkeypatch.setattr(pdf, "find_browser", lambda: None)
+    written = write_report(toy.TOY, settings(), Store(done), notebook=False, pdf=True)
+    assert "pdf" not in written.files
+    assert "needs Chromium or Chrome" in written.notes[0]
 
 
 def test_a_cell_that_fails_is_told_and_the_rest_is_kept(tmp_path):

@@ -158,8 +158,11 @@ def run(
         bool, typer.Option("--pdf", metavar="", help="Also report.pdf; needs a Chromium or Chrome.")
     ] = False,
     notebook: Annotated[
-        bool, typer.Option("--notebook/--no-notebook", metavar="", help="Write and run report.ipynb.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--notebook/--no-notebook", metavar="", help="Write and run report.ipynb; with --redraw only if missing."
+        ),
+    ] = None,
     device: options.Device = "auto",
     data_dir: options.DataDir = None,
     offline: options.Offline = False,
@@ -200,7 +203,7 @@ def run(
 class _Ways:
     """How, and not what."""
 
-    def __init__(self, jobs: int | None, redraw: bool, pdf: bool, notebook: bool, quiet: bool) -> None:
+    def __init__(self, jobs: int | None, redraw: bool, pdf: bool, notebook: bool | None, quiet: bool) -> None:
         self.jobs, self.redraw, self.pdf, self.notebook, self.quiet = jobs, redraw, pdf, notebook, quiet
 
 
@@ -211,7 +214,9 @@ def _studies(name: str, out: Path, asked: Asked, access: DataAccess, ways: _Ways
 
     chosen = all_studies() if name == ALL else [get(name)]
     folders = {study.name: out / study.name if name == ALL else out for study in chosen}
+    _check_browser(ways)
     settings = {study.name: _settings(study, folders[study.name], asked, chosen, ways) for study in chosen}
+    settings = _all_checked(chosen, settings, folders)
     costs = [sum(step.cost for step in study.steps(settings[study.name])) for study in chosen]
     written: dict[str, Written] = {}
     with StudyWatch(ways.quiet) as watch:
@@ -224,6 +229,29 @@ def _studies(name: str, out: Path, asked: Asked, access: DataAccess, ways: _Ways
 
         write_overview(out, {study.name: (study, written[study.name]) for study in chosen}, _command())
     return written
+
+
+def _check_browser(ways: _Ways) -> None:
+    """Before hours of training, not after."""
+    from vaelab.report.pdf import find_browser
+
+    if ways.pdf and find_browser() is None:
+        raise UsageError("--pdf needs Chromium or Chrome, and none is on the PATH; install one, or leave --pdf out")
+
+
+def _all_checked(
+    chosen: Sequence[Study], settings: dict[str, Settings], folders: dict[str, Path]
+) -> dict[str, Settings]:
+    """What would stop a later study is said before the first; a model's change goes to the studies that have it."""
+    from vaelab.studies.running import check_changes, models_of
+    from vaelab.studies.store import Store
+
+    own = {study.name: models_of(study.steps(settings[study.name])) for study in chosen}
+    everywhere = [name for names in own.values() for name in names]
+    for study in chosen:
+        Store.open(folders[study.name], study.name)
+        check_changes(settings[study.name], everywhere)
+    return {name: one.without_changes_of(set(everywhere) - set(own[name])) for name, one in settings.items()}
 
 
 def _settings(study: Study, folder: Path, asked: Asked, chosen: Sequence[Study], ways: _Ways) -> Settings:
@@ -251,8 +279,11 @@ def _one(study: Study, settings: Settings, folder: Path, access: DataAccess, way
     if ways.redraw:
         store = Store.open(folder, study.name)
     else:
-        store = run_study(study, settings, folder, jobs=ways.jobs, access=access, watch=watch)
-    done = write_report(study, settings, store, command=_command(), pdf=ways.pdf, notebook=ways.notebook, access=access)
+        store = run_study(study, settings, folder, jobs=ways.jobs, access=access, watch=watch, command=_command())
+    # A notebook is executed, and so computes; drawn anew is what is only drawn.
+    there = ways.redraw and (store.path / "report.ipynb").exists()
+    notebook = not there if ways.notebook is None else ways.notebook
+    done = write_report(study, settings, store, pdf=ways.pdf, notebook=notebook, access=access)
     for note in done.notes:
         console.note(note, ways.quiet)
     return done

@@ -105,13 +105,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Facts:
-    """How to repeat it, shown at the end. ``versions``: name → version; ``steps``: (what, seconds, reused)."""
+    """How to repeat it, shown at the end. ``versions``: name → version; ``steps``: (what, seconds)."""
 
     command: str
     configuration: str
     """As TOML."""
     versions: Mapping[str, str]
-    seed: int
+    seed: int | None
+    """None: of each run its own."""
     steps: Sequence[tuple[str, float]]
     files: Sequence[tuple[str, str]] = ()
     """(path relative to the report, what it holds)."""

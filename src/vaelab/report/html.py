@@ -206,7 +206,7 @@ def _facts(facts: Facts) -> dict[str, Any]:
     return {
         "command": facts.command,
         "configuration": facts.configuration,
-        "versions": {**facts.versions, "seed": str(facts.seed)},
+        "versions": {**facts.versions, **({} if facts.seed is None else {"seed": str(facts.seed)})},
         "steps": [(what, prose.duration(seconds)) for what, seconds in facts.steps],
         "total": prose.duration(sum(seconds for _, seconds in facts.steps)),
         "files": [(path, "./" + quote(path), what) for path, what in facts.files],

@@ -62,7 +62,7 @@ def settings_of(study: Study, asked: Asked, *, options: Mapping[str, Option] | N
         quick=quick,
         device=asked.device,
         values=chosen,
-        changes=_merged(file.get("models", {}), every, changes),
+        changes=_merged(_without(file.get("models", {}), asked.training), every, changes),
     )
     for sections in settings.changes.values():
         RunConfig().with_changes(**sections)  # a wrong key is found before the first step
@@ -109,6 +109,17 @@ def _from_file(path: Path | None, known: Mapping[str, Option]) -> dict[str, Any]
             if section not in SECTIONS or not isinstance(values, dict):
                 raise UsageError(f"expected tables [models.{model}.model] or [models.{model}.training] in {path}")
     return found
+
+
+def _without(models: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's changes of models but for training keys that a flag sets for all of them: flags win over the file."""
+    return {
+        model: {
+            section: {key: value for key, value in values.items() if section != "training" or key not in flags}
+            for section, values in sections.items()
+        }
+        for model, sections in models.items()
+    }
 
 
 def _merged(*parts: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:

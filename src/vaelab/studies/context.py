@@ -29,6 +29,8 @@ class Context:
     access: DataAccess = field(default_factory=DataAccess)
     progress: Progress = no_progress
     jobs: int = 1
+    files: list[Path] = field(default_factory=list)
+    """What it has written."""
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -49,12 +51,17 @@ class Context:
         """Save a figure of this step: ``figures/<step>-<name>.png``."""
         path = self.store.figure_path(self.step.name, name)
         plots.save(figure, path)
-        return path
+        return self._wrote(path)
 
     def arrays(self, name: str, **arrays: ArrayLike) -> Path:
         """Save arrays of this step: ``data/<step>-<name>.npz``."""
-        return self.store.write_arrays(self.step.name, name, {key: np.asarray(value) for key, value in arrays.items()})
+        found = {key: np.asarray(value) for key, value in arrays.items()}
+        return self._wrote(self.store.write_arrays(self.step.name, name, found))
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:
         """Save a table of this step: ``data/<step>-<name>.csv``; numbers in full."""
-        return self.store.write_table(self.step.name, name, columns, rows)
+        return self._wrote(self.store.write_table(self.step.name, name, columns, rows))
+
+    def _wrote(self, path: Path) -> Path:
+        self.files.append(path)
+        return path

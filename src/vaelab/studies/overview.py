@@ -27,7 +27,7 @@ def write_overview(out: Path, studies: Mapping[str, tuple[Study, Written]], comm
             command=shlex.join(command),
             configuration="",
             versions={"vaelab": __version__},
-            seed=0,
+            seed=None,
             steps=[],
             files=[(f"{name}/report.html", study.title) for name, (study, _) in studies.items()],
         ),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vaelab import __version__
+from vaelab.errors import VaelabError
 from vaelab.files import write_text_atomic
 from vaelab.report.blocks import Facts, Picture, Plane, Report, Section, Verdict
 from vaelab.report.html import render
@@ -22,8 +20,6 @@ from vaelab.studies.results import Results
 from vaelab.studies.settings import Settings
 from vaelab.studies.store import Store
 from vaelab.studies.study import Step, Study, Train
-
-LIBRARIES = ("torch", "numpy", "scikit-learn", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -41,14 +37,13 @@ def write_report(
     settings: Settings,
     store: Store,
     *,
-    command: Sequence[str] = (),
     pdf: bool = False,
     notebook: bool = True,
     access: DataAccess | None = None,
 ) -> Written:
-    """Write the report of a finished study beside its results; ``command``: the words that made it.
+    """Write the report of a finished study beside its results.
 
-    Raises `CheckpointError` where a step is missing, `VaelabError` where ``pdf`` needs a browser that is not there.
+    Raises `CheckpointError` where a step is missing. What could not be printed is a note.
     """
     results = Results(settings, store)
     files, notes = {"html": store.path / "report.html"}, []
@@ -56,15 +51,18 @@ def write_report(
         files["notebook"] = store.path / "report.ipynb"
         note = write_notebook(study.title, study.cells(results), files["notebook"], access or DataAccess())
         notes += [note] if note else []
-    report = build(study, results, command)
+    report = build(study, results)
     write_text_atomic(files["html"], render(report))
     if pdf:
-        files["pdf"] = store.path / "report.pdf"
-        print_pdf(files["html"], files["pdf"])
+        try:
+            print_pdf(files["html"], store.path / "report.pdf")
+            files["pdf"] = store.path / "report.pdf"
+        except VaelabError as error:  # the other studies of `all` are to be done all the same
+            notes.append(str(error))
     return Written(files, report.verdicts, report.summary, notes)
 
 
-def build(study: Study, results: Results, command: Sequence[str] = ()) -> Report:
+def build(study: Study, results: Results) -> Report:
     """The report from results alone."""
     summary = study.summarise(results)
     sections = [Section(part.id, part.title, part.rows, tuple(part.build(results))) for part in study.parts]
@@ -77,7 +75,7 @@ def build(study: Study, results: Results, command: Sequence[str] = ()) -> Report
         summary=summary.text,
         verdicts=summary.verdicts,
         sections=sections,
-        facts=facts(study, results, command),
+        facts=facts(study, results),
         highlights=pictures,
     )
 
@@ -95,12 +93,12 @@ def subtitle(study: Study, settings: Settings) -> str:
     return f"Sheet {study.sheet} on {data}, study {study.name}.{quick}"
 
 
-def facts(study: Study, results: Results, command: Sequence[str]) -> Facts:
-    """How to repeat it."""
+def facts(study: Study, results: Results) -> Facts:
+    """How to repeat it: the command and versions that made the results, which a report may be written from later."""
     steps: Sequence[Step] = study.steps(results.settings)
-    versions = {"vaelab": __version__, "Python": platform.python_version()}
-    versions |= {name: version(name) for name in LIBRARIES}
-    versions["machine"] = f"{platform.system()} {platform.machine()}"
+    made = results.store.read_document()
+    versions = {str(name): str(value) for name, value in made.get("versions", {}).items()}
+    command = [str(word) for word in made.get("command", ())]
     return Facts(
         command=shlex.join(command or default_command(study, results.settings)),
         configuration=to_toml(study, results.settings),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from vaelab import __version__
+from vaelab.config import DataConfig, RunConfig
+from vaelab.data.images import Splits
 from vaelab.devices import threads
 from vaelab.errors import DataError, Interrupted, UsageError
 from vaelab.run import DataAccess, fingerprint
@@ -16,6 +21,8 @@ from vaelab.studies.store import Store
 from vaelab.studies.study import Measure, Step, Study, Train
 from vaelab.studies.workers import Workers
 from vaelab.studies.working import do_step, is_done, keys
+
+LIBRARIES = ("torch", "numpy", "scikit-learn", "matplotlib")
 
 
 class Watch(Protocol):
@@ -95,10 +102,12 @@ def run_study(
     jobs: int | None = None,
     access: DataAccess | None = None,
     watch: Watch | None = None,
+    command: Sequence[str] = (),
 ) -> Store:
     """Do what is missing of ``study`` in the folder ``out``; every step's results are then there.
 
     ``jobs``: steps at a time (None: one for each processor, at most 4; one at a time on a GPU and with quick settings).
+    ``command``: the words that asked for it, kept for the report.
     Raises `UsageError` for settings that do not fit, `DataError` for data without labels, `Interrupted` (exit code 130
     or 143) on SIGINT or SIGTERM: what is finished is kept, a training is saved, and the same call goes on.
     """
@@ -107,9 +116,10 @@ def run_study(
     access, watch = access or DataAccess(), watch or NoWatch()
     store = Store.open(Path(out), study.name)
     steps = study.steps(settings)
-    check_changes(settings, steps)
+    check_changes(settings, models_of(steps))
     plan = make_plan(steps, settings, store, access)
-    store.write_document(study.name, document(settings))
+    made = {"command": list(command), "versions": versions()}
+    store.write_document(study.name, {**document(settings), **made})
     watch.plan(study, steps, list(plan.missing.values()))
     count = min(jobs or default_jobs(settings), max(1, len(plan.missing)))
     if count == 1:
@@ -133,12 +143,18 @@ def make_plan(steps: Sequence[Step], settings: Settings, store: Store, access: D
     return Plan(steps, missing, key)
 
 
-def check_changes(settings: Settings, steps: Sequence[Step]) -> None:
-    """`UsageError` where a model is to be changed that the study does not have."""
-    models = [step.name for step in steps if isinstance(step, Train)]
+def models_of(steps: Sequence[Step]) -> list[str]:
+    """The names of the models that a study trains."""
+    return [step.name for step in steps if isinstance(step, Train)]
+
+
+def check_changes(settings: Settings, models: Sequence[str]) -> None:
+    """`UsageError` where a model is to be changed that is none of ``models``."""
     for name in settings.changes:
         if name != EVERY and name not in models:
-            raise UsageError(f"the study has no model {name!r} to change; known: {EVERY}, {', '.join(models)}")
+            raise UsageError(
+                f"the study has no model {name!r} to change; known: {EVERY}, {', '.join(dict.fromkeys(models))}"
+            )
 
 
 def document(settings: Settings) -> dict[str, object]:
@@ -151,6 +167,13 @@ def document(settings: Settings) -> dict[str, object]:
         "values": dict(settings.values),
         "changes": {name: {k: dict(v) for k, v in change.items()} for name, change in settings.changes.items()},
     }
+
+
+def versions() -> dict[str, str]:
+    """What makes the results, with which versions."""
+    found = {"vaelab": __version__, "Python": platform.python_version()}
+    found |= {name: version(name) for name in LIBRARIES}
+    return {**found, "machine": f"{platform.system()} {platform.machine()}"}
 
 
 def default_jobs(settings: Settings) -> int:
@@ -168,19 +191,37 @@ def processors() -> int:
 
 
 def _fingerprints(steps: Sequence[Step], settings: Settings, store: Store, access: DataAccess) -> dict[str, str]:
-    """Data set → digest of its images and labels; data that a step makes is left to that step's hash."""
+    """Data set → digest of its images and labels; data that a step makes is left to that step's hash.
+
+    All of it is read here, so that what is missing or does not fit is said before the first step.
+    """
     found: dict[str, str] = {}
+    read: set[DataConfig] = set()
     for step in steps:
-        if not isinstance(step, Train) or step.config.data.name in found:
+        data = step.config.data if isinstance(step, Train) else _measured(step)
+        if data is None or store.holds(data.name):
             continue
-        name = step.config.data.name
-        if Path(name).is_absolute() and Path(name).is_relative_to(store.path.absolute()):
+        data = DataConfig(name=data.name, image_size=data.image_size, validation=data.validation, test=data.test)
+        if data in read:
             continue
-        splits = access.load(step.config)
+        read.add(data)  # each way of splitting: what cannot be split is said before the first step
+        splits = access.load(RunConfig(data=data))
         if splits.train.labels is None or splits.train.classes < 2:
-            raise DataError(f"expected images with labels of at least 2 classes for a study, but {name} has none")
-        found[name] = fingerprint(splits)
+            raise DataError(f"expected images with labels of at least 2 classes for a study, but {data.name} has none")
+        found.setdefault(data.name, fingerprint(splits))
+    for step in steps:
+        against = str(step.options.get("against", "")) if isinstance(step, Measure) else ""
+        if against and against not in found and not store.holds(against):
+            unseen = access.load_unseen(against, None)  # its labels are not needed
+            found[against] = fingerprint(Splits(unseen, None, unseen))
     return found
+
+
+def _measured(step: Measure) -> DataConfig | None:
+    """The data that a measurement reads by itself."""
+    if "data" not in step.options:
+        return None
+    return DataConfig(name=step.options["data"], validation=step.options.get("validation", 0.0))
 
 
 def _one_by_one(plan: Plan, settings: Settings, store: Store, access: DataAccess, watch: Watch, jobs: int) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vaelab import presets
 from vaelab.config import RunConfig
+from vaelab.data.sources import names as data_set_names
 from vaelab.errors import UsageError
 from vaelab.specs import nearest
 from vaelab.studies.study import Option, Value
@@ -37,6 +39,10 @@ class Settings:
     def __getitem__(self, option: str) -> Any:
         return self.values[option]
 
+    def without_changes_of(self, models: Collection[str]) -> Settings:
+        """The same, but for changes of ``models``, which are another study's."""
+        return replace(self, changes={name: change for name, change in self.changes.items() if name not in models})
+
     def config(
         self,
         model: str,
@@ -52,7 +58,8 @@ class Settings:
         """The configuration of the model ``model``: a preset with the study's own changes, then the user's.
 
         ``settings.config("vae", "conv-vae", model={"latent": 4}, training={"epochs": settings["epochs"]})``. The data
-        and the seed are the study's where none are given. The validation part of the small embedded digits is a tenth.
+        and the seed are the study's where none are given. Where a number of validation images is meant for MNIST's
+        60,000, it is a tenth of the embedded digits and of the user's own images.
         """
         config = presets.get(preset) if isinstance(preset, str) else preset
         name = self.data if data is None else data
@@ -61,13 +68,24 @@ class Settings:
             keys["variant"] = variant
         if validation is not None:
             keys["validation"] = validation
-        if (name == "digits" or self.quick) and keys.get("validation", config.data.validation) >= 1:
+        small = self.quick or name == "digits" or name not in data_set_names()
+        if small and keys.get("validation", config.data.validation) >= 1:
             keys["validation"] = 0.1
         seeds = {"seed": self.seed if seed is None else seed, "device": self.device}
         config = config.with_changes(data=keys, training=seeds).with_changes(**sections)
         for name in (EVERY, model):
             config = config.with_changes(**self.changes.get(name, {}))
         return config
+
+
+def keep_latent(model: str, config: RunConfig, size: int) -> RunConfig:
+    """``config``; `UsageError` where a user's change gave the model another number of latent dimensions."""
+    if config.model.latent != size:
+        raise UsageError(
+            f"expected {size} latent dimensions for the model {model}, which the study is about, "
+            f"got {config.model.latent}; change the latent dimensions of other models by name"
+        )
+    return config
 
 
 def parse_assignments(texts: Sequence[str], options: Mapping[str, Option]) -> tuple[dict[str, Value], dict[str, Any]]:
@@ -99,6 +117,7 @@ def option_value(name: str, given: Any, options: Mapping[str, Option]) -> Value:
     if isinstance(like, tuple):
         several = [value] if isinstance(value, int) else value
         if isinstance(several, list | tuple) and several and all(type(one) is int for one in several):
+            _check(name, tuple(several), options[name])
             return tuple(several)
         raise UsageError(f"expected whole numbers separated by / for {name}, for instance 2/4/8, got {given!r}")
     if isinstance(like, float) and type(value) is int:
@@ -106,7 +125,27 @@ def option_value(name: str, given: Any, options: Mapping[str, Option]) -> Value:
     if type(value) is not type(like):
         raise UsageError(f"expected {_KINDS[type(like)]} for {name}, got {given!r}")
     checked: Value = value
+    _check(name, checked, options[name])
     return checked
+
+
+def _check(name: str, value: Value, option: Option) -> None:
+    """`UsageError` where a value is out of bounds or a word is unknown."""
+    if isinstance(value, str):
+        for word in value.split("+") if option.known else ():
+            if word not in option.known:
+                raise UsageError(
+                    f"unknown {name} {word!r}; expected one or more of {', '.join(option.known)}, joined by +"
+                )
+        return
+    for one in value if isinstance(value, tuple) else (value,):
+        above = option.least is None and isinstance(one, float)  # then 0 itself is too little
+        least = option.least if option.least is not None else 0 if above else 1
+        if isinstance(one, bool) or (least <= one <= option.most and math.isfinite(one) and not (above and one == 0)):
+            continue
+        bounds = f"{'above' if above else 'at least'} {least:g}"
+        bounds += f" and at most {option.most:g}" if option.most < math.inf else ""
+        raise UsageError(f"expected numbers {bounds} for {name}, got {one}")
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}

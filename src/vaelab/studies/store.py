@@ -32,6 +32,8 @@ class Record:
     done: bool
     seconds: float
     values: Mapping[str, Any]
+    files: Sequence[str] = ()
+    """What it wrote beside its values, relative to the folder of the study; without them it is not done."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class Store:
     def document(self) -> Path:
         """What was asked."""
         return self.path / "study.json"
+
+    def holds(self, name: str) -> bool:
+        """Whether the data ``name`` lies in this folder: a step has made or will make it."""
+        return Path(name).is_absolute() and Path(name).is_relative_to(self.path.absolute())
 
     def write_document(self, name: str, asked: Mapping[str, Any]) -> None:
         """Keep what was asked last."""
@@ -113,7 +119,10 @@ class Store:
         """What is known of a step; None where it was never begun or its file is damaged."""
         with suppress(CheckpointError, KeyError, TypeError, ValueError):
             found = read_document(self._step_path(name), STEP_FORMAT, VERSION, "record of a step")
-            return Record(str(found["key"]), found["done"] is True, float(found["seconds"]), dict(found["values"]))
+            files = [str(file) for file in found.get("files", ())]
+            return Record(
+                str(found["key"]), found["done"] is True, float(found["seconds"]), dict(found["values"]), files
+            )
         return None
 
     def write_record(self, name: str, record: Record) -> None:
@@ -125,6 +134,7 @@ class Store:
             "key": record.key,
             "done": record.done,
             "seconds": record.seconds,
+            "files": list(record.files),
             "values": values,
         }
         write_atomic(self._step_path(name), to_json(document, f"the values of {name}", infinity_as_null=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,18 @@ Value = bool | int | float | str | tuple[int, ...]
 
 @dataclass(frozen=True)
 class Option:
-    """Something to adjust with ``--set NAME=VALUE``: its value, the one of ``--quick``, and what it means."""
+    """Something to adjust with ``--set NAME=VALUE``: its value, the one of ``--quick``, and what it means.
+
+    ``least`` and ``most`` bound a number, each of several; without them whole numbers are at least 1, others above 0.
+    ``known``: the words that one or more of, joined by +, may be asked for.
+    """
 
     value: Value
     quick: Value
     help: str
+    least: float | None = None
+    most: float = math.inf
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

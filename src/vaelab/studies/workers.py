@@ -111,6 +111,7 @@ class Workers:
         step, (kind, *rest) = worker.step, message
         name = "no step" if step is None else step.name
         if kind == "died":
+            self._stop(signal.SIGTERM)
             raise VaelabError(
                 f"the process of the step {name} ended with exit code {rest[0]}, perhaps for lack of memory; "
                 "what is finished is kept: run the same command again, with --jobs 1"

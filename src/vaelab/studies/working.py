@@ -46,6 +46,8 @@ def is_done(step: Step, key: str, store: Store) -> bool:
     record = store.record(step.name)
     if record is None or not record.done or record.key != key:
         return False
+    if not all((store.path / file).is_file() for file in record.files):
+        return False
     return not isinstance(step, Train) or has_checkpoint(store.run_path(step.name) / "checkpoints", "last")
 
 
@@ -66,10 +68,11 @@ def do_step(
     same = before is not None and before.key == key
     spent = before.seconds if same and before is not None and not before.done else 0.0
     begin = time.monotonic()
+    files: Sequence[str] = ()
 
     def keep(done: bool, values: Mapping[str, Any]) -> float:
         seconds = spent + time.monotonic() - begin
-        store.write_record(step.name, Record(key, done, seconds, values))
+        store.write_record(step.name, Record(key, done, seconds, values, files))
         return seconds
 
     keep(False, {})
@@ -77,11 +80,21 @@ def do_step(
         if isinstance(step, Train):
             values = _train(step, store, access, advance, goes_on=same)
         else:
-            values = step.function(Context(step, settings, store, access, _shares(advance), jobs))
+            ctx = Context(step, settings, store, access, _shares(advance), jobs)
+            since = time.time_ns() - 100_000_000  # clocks of files are coarse
+            values = step.function(ctx)
+            files = _written(ctx, since)
     except VaelabError:
         keep(False, {})  # the time it took counts
         raise
     return keep(True, values)
+
+
+def _written(ctx: Context, since: int) -> list[str]:
+    """The step's files, and the figures that it drew into the folders of runs (``since``: nanoseconds)."""
+    folders = [ctx.store.run_path(name) / "figures" for name in ctx.step.needs]
+    drawn = [file for folder in folders for file in folder.glob("*.png") if file.stat().st_mtime_ns >= since]
+    return sorted({file.relative_to(ctx.store.path).as_posix() for file in [*ctx.files, *drawn]})
 
 
 def _train(step: Train, store: Store, access: DataAccess, advance: Advance, *, goes_on: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from vaelab.config import RunConfig
 from vaelab.errors import UsageError
 from vaelab.studies.generative_classifier import classifier, conditional, failures, one_class, plane, sizes
 from vaelab.studies.judging import judge_step
-from vaelab.studies.settings import Settings
+from vaelab.studies.settings import Settings, keep_latent
 from vaelab.studies.study import Measure, Option, Step, Train
 
 PLANE = 2
@@ -30,12 +30,12 @@ OPTIONS: Mapping[str, Option] = {
     "augmentation": Option("shift:pixels=1", "none", "of the images it is trained on"),
     "bound_samples": Option(10, 5, "draws of z for each image and label when classifying"),
     "judge_steps": Option(1000, 150, "training steps of the classifier of real images that judges samples"),
-    "samples": Option(1000, 200, "samples of each model that are judged"),
-    "images": Option(10_000, 1000, "images of each split whose latents are looked at"),
-    "cells": Option(21, 11, "images along a side of the decoded plane"),
+    "samples": Option(1000, 200, "samples of each model that are judged", least=10),
+    "images": Option(10_000, 1000, "images of each split whose latents are looked at", least=100),
+    "cells": Option(21, 11, "images along a side of the decoded plane", least=2),
     "extent": Option(2.5, 2.5, "the decoded plane is [−extent, extent]²"),
     "points": Option(2000, 300, "training images on the interactive plane"),
-    "classes": Option((0, 1, 2), (0, 1, 2), "three different classes whose conditional planes are shown"),
+    "classes": Option((0, 1, 2), (0, 1, 2), "three different classes whose conditional planes are shown", least=0),
     "gaps": Option(10, 10, "gaps and borders of the plane that are sought"),
 }
 
@@ -60,8 +60,9 @@ def name_of(kind: str, size: int) -> str:
 
 def config_of(settings: Settings, kind: str, size: int) -> RunConfig:
     """The VAE or CVAE with so many latent dimensions: the same class, networks and training."""
-    return settings.config(
-        name_of(kind, size),
+    name = name_of(kind, size)
+    config = settings.config(
+        name,
         f"mlp-{kind}",
         variant="grey",
         validation=0,
@@ -73,6 +74,7 @@ def config_of(settings: Settings, kind: str, size: int) -> RunConfig:
             "lr": settings["lr"],
         },
     )
+    return keep_latent(name, config, size)
 
 
 def classifier_config(settings: Settings) -> RunConfig:

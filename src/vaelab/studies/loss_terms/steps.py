@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vaelab.studies.judging import judge_step
 from vaelab.studies.loss_terms import anomalies, planes, samples, weights
 from vaelab.studies.loss_terms.names import MODELS, title
-from vaelab.studies.settings import Settings
+from vaelab.studies.settings import Settings, keep_latent
 from vaelab.studies.study import Measure, Option, Step, Train
 
 OPTIONS = {
@@ -16,11 +16,11 @@ OPTIONS = {
     "hidden": Option((512, 256), (128, 64), "hidden units of the encoders; the decoders have them in reverse"),
     "weight": Option(0.0001, 0.0001, "the sheet's weight of the KL beside a mean over pixels"),
     "latent_wide": Option(32, 16, "latent dimensions of a second model for the anomalies"),
-    "samples": Option(1000, 200, "generated images that the judge is asked about"),
+    "samples": Option(1000, 200, "generated images that the judge is asked about", least=10),
     "judge_steps": Option(1000, 200, "training steps of the classifier that judges generated images"),
-    "limit": Option(10_000, 1000, "training and test images that a classifier on z is fitted on and asked about"),
+    "limit": Option(10_000, 1000, "training and test images of a classifier on z", least=100),
     "points": Option(2000, 300, "test images in the interactive plane"),
-    "resamples": Option(1000, 100, "bootstrap resamples of an area under the ROC curve"),
+    "resamples": Option(1000, 100, "bootstrap resamples of an area under the ROC curve", least=10),
 }
 
 
@@ -42,14 +42,8 @@ def steps(settings: Settings) -> Sequence[Step]:
     """In a possible order."""
     return [
         *(_compared(settings, name) for name in MODELS),
-        _unconditional(settings, "longest", "VAE, both terms, trained longest", settings["epochs_longest"], cost=75),
-        _unconditional(
-            settings,
-            "wide",
-            f"VAE, both terms, {settings['latent_wide']} latent dimensions",
-            settings["epochs"],
-            latent=settings["latent_wide"],
-        ),
+        _unconditional(settings, "longest", settings["epochs_longest"], cost=75),
+        _unconditional(settings, "wide", settings["epochs"], latent=settings["latent_wide"]),
         judge_step(settings.data, settings["judge_steps"]),
         Measure(
             "weights",
@@ -94,12 +88,10 @@ def _compared(settings: Settings, name: str) -> Train:
         model={"conditional": kind == "cvae", **_networks(settings)},
         training={"objective": objective(loss, settings["weight"]), "epochs": settings["epochs"]},
     )
-    return Train(name, f"{kind.upper()}, {title(name)}", config, cost=25)
+    return Train(name, f"{kind.upper()}, {title(name)}", keep_latent(name, config, 2), cost=25)
 
 
-def _unconditional(
-    settings: Settings, name: str, what: str, epochs: int, *, latent: int = 2, cost: float = 25
-) -> Train:
+def _unconditional(settings: Settings, name: str, epochs: int, *, latent: int = 2, cost: float = 25) -> Train:
     """Of an image of another kind nobody knows a label; held-out images set the threshold of an alarm."""
     config = settings.config(
         name,
@@ -108,7 +100,8 @@ def _unconditional(
         model={"conditional": False, "latent": latent, **_networks(settings)},
         training={"epochs": epochs},
     )
-    return Train(name, what, config, cost=cost)
+    size, long = config.model.latent, config.training.epochs
+    return Train(name, f"VAE, both terms, for the anomalies: {size} latent dimensions, {long} epochs", config, cost)
 
 
 def _networks(settings: Settings) -> dict[str, str]:

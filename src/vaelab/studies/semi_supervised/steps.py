@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from vaelab.applications.representations import METHODS
 from vaelab.config import RunConfig
 from vaelab.studies.judging import judge_step
 from vaelab.studies.semi_supervised import few_labels, planes, representations, terms
-from vaelab.studies.settings import Settings
+from vaelab.studies.settings import Settings, keep_latent
 from vaelab.studies.study import Measure, Option, Step, Train
 
 PLANES = ("bernoulli", "gaussian")
@@ -22,18 +23,20 @@ OPTIONS = {
     "batch": Option(100, 100, "their batch size"),
     "hidden": Option((128, 64), (64, 32), "hidden units of their encoder; the decoder has them in reverse"),
     "sigma": Option(0.2, 0.2, "σ of the Gaussian likelihood, in pixel values from 0 to 1"),
-    "cells": Option(21, 9, "images along a side of the decoded plane"),
+    "cells": Option(21, 9, "images along a side of the decoded plane", least=2),
     "points": Option(2000, 300, "test images in the interactive plane"),
-    "near": Option(0.8, 0.8, "the share of the prior's mass around the origin in which gaps are sought"),
+    "near": Option(0.8, 0.8, "the share of the prior's mass around the origin in which gaps are sought", most=0.99),
     "gaps": Option(10, 6, "gaps that are decoded"),
-    "samples": Option(1000, 200, "generated images that the judge is asked about"),
+    "samples": Option(1000, 200, "generated images that the judge is asked about", least=10),
     "judge_steps": Option(1000, 150, "training steps of the classifier that judges generated images"),
     "epochs_other": Option(5, 2, "epochs of the VAE and the denoising autoencoder"),
     "latent": Option(32, 8, "their latent dimensions"),
-    "labels": Option((100, 500, 5000, 0), (10, 20), "numbers of labels; 0: all"),
+    "labels": Option((100, 500, 5000, 0), (10, 20), "numbers of labels; 0: all", least=0),
     "seeds": Option(3, 1, "how often the labels are chosen"),
     "seeds_all": Option(3, 1, "fits with all labels, where nothing is left to choose"),
-    "methods": Option("random-forest+svm+mlp", "random-forest+svm+mlp", "classifiers on the representations"),
+    "methods": Option(
+        "random-forest+svm+mlp", "random-forest+svm+mlp", "classifiers on the representations", known=tuple(METHODS)
+    ),
 }
 
 
@@ -96,6 +99,7 @@ def _plane_model(settings: Settings, name: str) -> Train:
             "average": 0.1,
         },
     )
+    config = keep_latent(name, config, 2)
     config = dataclasses.replace(config, preset=f"{name.capitalize()} VAE")  # what its figures are titled with
     what = f"a Gaussian likelihood, σ = {settings['sigma']:g}" if gaussian else "a Bernoulli likelihood"
     return Train(name, f"VAE with a latent plane and {what}", config, cost=150)

@@ -211,7 +211,7 @@ def _facts(comparison: Comparison, files: Files, command: str, curves: bool) -> 
         command=command or "vaelab compare " + " ".join(str(member.path) for member in comparison.members),
         configuration=shared_toml(comparison),
         versions=versions,
-        seed=0,
+        seed=None,
         steps=(),
         files=[(files.table.name, "the table, with every metric"), (files.runs.name, "every run and metric"), *figure],
     )
