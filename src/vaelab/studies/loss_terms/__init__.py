@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vaelab.studies.loss_terms.sections import loss, network, training
+from vaelab.studies.loss_terms.sections import network, training
 from vaelab.studies.loss_terms.sections_anomalies import detection
+from vaelab.studies.loss_terms.sections_loss import loss
 from vaelab.studies.loss_terms.sections_terms import terms
 from vaelab.studies.loss_terms.steps import OPTIONS, steps
 from vaelab.studies.loss_terms.summary import cells, summarise

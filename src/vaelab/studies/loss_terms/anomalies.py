@@ -29,7 +29,7 @@ SHOWN = 10
 """Images of each set, as the sheet asks."""
 
 SCORES = ("reconstruction", "negative_elbo", "kl")
-"""Of the model that was trained longest."""
+"""Of the model ``longest``."""
 
 INVERTED = "images"
 """The name of their file."""
@@ -61,7 +61,7 @@ def measure(ctx: Context) -> Mapping[str, Any]:
     against, note = _against(ctx, run)
     result = detect_anomalies(run, against, scores=SCORES, samples=1, figures=False)
     normal, anomalous = run.split("test"), other_images(run, against)
-    detectors = [*_of_longest(result), *_of_others(ctx, normal, anomalous)]
+    detectors = [*_of_longest(result, run.config.training.epochs), *_of_others(ctx, normal, anomalous)]
     values = _areas(detectors, ctx.options["resamples"])
     inverted = against == _inverted(ctx)
     own, other = (Path(name).stem for name in result.names)
@@ -121,10 +121,11 @@ def kept_epoch(run: Run) -> int:
     return int(history["epoch"][losses.index(min(losses))])
 
 
-def _of_longest(result: Anomalies) -> list[Detector]:
+def _of_longest(result: Anomalies, epochs: int) -> list[Detector]:
     what = {"reconstruction": "reconstruction loss", "negative_elbo": "−ELBO", "kl": "KL"}
     return [
-        Detector(name, f"trained longest: {what[name]}", result.normal[name], result.anomalous[name]) for name in SCORES
+        Detector(name, f"VAE, {epochs} epochs: {what[name]}", result.normal[name], result.anomalous[name])
+        for name in SCORES
     ]
 
 
@@ -146,8 +147,10 @@ def _of_others(ctx: Context, normal: ImageData, anomalous: ImageData) -> list[De
         advance(1)
     latent = wide.model.latent
     return [
-        Detector("wide", f"{latent} latent dimensions: reconstruction", *(s["reconstruction"] for s in found)),
-        Detector("labelled", "CVAE, best of all labels: reconstruction", *labelled),
+        Detector(
+            "wide", f"VAE, {latent} latent dimensions: reconstruction loss", *(s["reconstruction"] for s in found)
+        ),
+        Detector("labelled", "CVAE, best of all labels: reconstruction loss", *labelled),
         Detector("brightness", "no model: unusual mean brightness", *plain),
     ]
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vaelab.metrics import Metric
-from vaelab.studies.results import Results, percent, written
+from vaelab.studies.loss_terms.words import brief, error, quantity, written
+from vaelab.studies.results import Results, percent
 
 COLLAPSED = 0.01
 """Below this variance of its means a latent dimension carries nothing (Burda et al. 2015, arXiv:1509.00519)."""
@@ -43,6 +44,16 @@ class Measured:
         found = {name: results.metric("planes", f"{model}.{name}") for name in ("variance", "sigma", "knn")}
         return cls(**losses, **found, chance=float(results.values("planes")[f"{model}.chance"]))
 
+    @property
+    def at_chance(self) -> bool:
+        """Whether z tells the class no better than the most frequent class alone does."""
+        return self.knn.value < self.chance + 3 * error(self.knn)
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the posterior is the prior for every image."""
+        return self.kl.value < NO_KL and self.variance.value < COLLAPSED and abs(self.sigma.value - 1) < NO_KL
+
 
 def claims(results: Results) -> list[Claim]:
     """Of the models without the label."""
@@ -55,21 +66,6 @@ def claims(results: Results) -> list[Claim]:
 
 def _pair(first: Metric, second: Metric, names: tuple[str, str]) -> str:
     return f"{quantity(first)} ({names[0]}), {quantity(second)} ({names[1]})"
-
-
-def quantity(metric: Metric) -> str:
-    """A number with as many decimals as it needs, and its unit in short.
-
-    >>> quantity(Metric(0.00123, None, "units of z", 10, ""))
-    '0.0012'
-    """
-    if metric.unit == "share of images":
-        return percent(metric, 1)
-    unit = " nats" if metric.unit.startswith("nats") else ""
-    size = abs(metric.value)
-    if size >= 0.1 or size == 0:
-        return f"{metric.value:.2f}{unit}"
-    return f"{metric.value:.2g}{unit}"
 
 
 def _reconstruction(alone: Measured, both: Measured) -> list[Claim]:
@@ -114,7 +110,7 @@ def _kl(nothing: Measured, constant: Metric | None) -> list[Claim]:
         Claim(
             "So z tells no classes apart: a classifier on z is at chance.",
             f"{quantity(nothing.knn)} right, the most frequent class is {100 * nothing.chance:.1f} % of the images",
-            nothing.knn.value < nothing.chance + 3 * error(nothing.knn),
+            nothing.at_chance,
         ),
     ]
     if constant is not None:
@@ -160,11 +156,6 @@ def _both(alone: Measured, nothing: Measured, both: Measured, sheet: Measured) -
     ]
 
 
-def error(metric: Metric) -> float:
-    """The standard error, 0 where there is none."""
-    return metric.standard_error or 0.0
-
-
 def agree(found: Sequence[Claim]) -> str:
     """How many hold, in words.
 
@@ -190,7 +181,7 @@ def row(results: Results, model: str, name: str) -> list[str]:
         written(found.negative_elbo, 2, unit=False),
         mean,
         variances,
-        f"{found.sigma.value:.3g}",
+        brief(found.sigma.value, 3),
         percent(found.knn, 1),
         percent(means, 1),
     ]
@@ -205,8 +196,9 @@ def _several(values: Sequence[float]) -> str:
 
 def _short(value: float) -> str:
     """
-    >>> _short(-12.34), _short(0.0), _short(0.00012)
-    ('−12', '0.00', '0.00012')
+    >>> _short(-12.34), _short(0.0), _short(0.00012), _short(-2.4e-6)
+    ('−12', '0.00', '0.00012', '−2.4·10⁻⁶')
     """
-    text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
-    return text.replace("-", "−")
+    if value != 0 and abs(value) < 0.1:
+        return brief(value)
+    return f"{value:.{0 if abs(value) >= 10 else 2}f}".replace("-", "−")

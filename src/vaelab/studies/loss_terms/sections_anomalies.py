@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Table, Text
-from vaelab.studies.results import Results, percent, written
+from vaelab.studies.loss_terms.names import MODELS
+from vaelab.studies.loss_terms.words import counted, difference, written
+from vaelab.studies.results import Results, percent
 
 
 def detection(results: Results) -> Sequence[Block]:
     """B6."""
     values = results.values("anomalies")
     normal, other = values["names"]
-    epochs = results.config("longest").training.epochs
     n, m = values["n"]
     return [
         Text(
-            f"The model that was trained longest, {epochs} epochs of the VAE with both terms and two latent "
-            f"dimensions, has seen images of {normal} only. It now scores {n:,} test images of {normal} and {m:,} "
-            f"images of {other}; the score is the reconstruction loss −E_q[log p(x|z)] in nats. It has no label as "
-            "its condition, because nobody knows the label of an anomaly; what the sheet's conditional model does "
+            f"{_scorer(results)} It has seen images of {normal} only. It now scores {n:,} test images of {normal} and "
+            f"{m:,} images of {other}; the score is the reconstruction loss −E_q[log p(x|z)] in nats. It has no label "
+            "as its condition, because nobody knows the label of an anomaly; what the sheet's conditional model does "
             "when every label is tried is in the table below."
         ),
         _pair(results, "normal", f"images of {normal}, chosen at random"),
@@ -46,6 +47,18 @@ def detection(results: Results) -> Sequence[Block]:
         _pair(results, "hard-normal", f"images of {normal} that look most anomalous: the largest losses"),
         Answer("What does it get wrong?", wrong(results)),
     ]
+
+
+def _scorer(results: Results) -> str:
+    """The model that scores, as it was trained."""
+    config, kept = results.config("longest"), results.values("anomalies").get("kept_epoch")
+    epochs, others = config.training.epochs, max(results.config(name).training.epochs for name in MODELS)
+    longer = f", the longest training of all here (the others: {others})" if epochs > others else ""
+    best = f" Its weights are those of epoch {kept}, the best on held-out images." if kept not in (None, epochs) else ""
+    return (
+        f"The model is a VAE with both terms and {counted(config.model.latent, 'latent dimension')}, trained for "
+        f"{counted(epochs, 'epoch')}{longer}.{best}"
+    )
 
 
 def _pair(results: Results, name: str, what: str) -> Block:
@@ -93,48 +106,47 @@ def _detectors(results: Results) -> Table:
     return Table(
         ["detector", "AUROC", "false alarms where 95 % of the anomalies are found"],
         rows,
-        "Areas under the ROC curves with DeLong's standard errors; nothing was fitted to the anomalous images. Unusual "
-        "brightness: how far an image's mean pixel lies from the training images' mean pixel.",
+        "Areas under the ROC curves (AUROC) with DeLong's standard errors, false alarms with those of the bootstrap; "
+        "nothing was fitted to the anomalous images. Unusual brightness: how far an image's mean pixel lies from the "
+        "training images' mean pixel.",
         bold=[0],
     )
 
 
 def compared(results: Results) -> str:
     """The detectors against one another."""
-    area = {name: results.metric("anomalies", f"{name}.auroc") for name in results.values("anomalies")["detectors"]}
-    sheet = area["reconstruction"]
+    values = results.values("anomalies")
+    area = {name: results.metric("anomalies", f"{name}.auroc") for name in values["detectors"]}
 
     def against(name: str) -> str:
-        gain = area[name].value - sheet.value
-        spread = 2 * ((area[name].standard_error or 0) ** 2 + (sheet.standard_error or 0) ** 2) ** 0.5
-        if abs(gain) <= spread:
-            return "about as good"
-        return "better" if gain > 0 else "worse"
+        gain = difference(area[name], area["reconstruction"])
+        words = "about as good" if not gain.clear else "better" if gain.value > 0 else "worse"
+        return f"{area[name].value:.4f}, {words}"
 
     def mean(name: str, kind: str) -> float:
         return results.metric("anomalies", f"{name}.{kind}").value
 
-    normal, other = results.values("anomalies")["names"]
-    wide = results.values("anomalies")["wide"]
+    normal, other = values["names"]
     gains = [mean("reconstruction", kind) - mean("wide", kind) for kind in ("normal", "anomalous")]
-    text = (
-        f"The KL alone: AUROC {area['kl'].value:.4f}, {against('kl')}; it is {mean('kl', 'normal'):.1f} nats on "
-        f"average for {normal} and {mean('kl', 'anomalous'):.1f} for {other}. The −ELBO, reconstruction loss plus KL: "
-        f"{area['negative_elbo'].value:.4f}, {against('negative_elbo')}. A VAE with {wide} latent dimensions: "
-        f"{area['wide'].value:.4f}, {against('wide')}; its loss is {_lower(gains[0])} for {normal} and "
-        f"{_lower(gains[1])} for {other}. "
+    epochs = results.config("wide").training.epochs
+    return (
+        f"Against its AUROC of {area['reconstruction'].value:.4f}: the KL alone has {against('kl')}; it is "
+        f"{mean('kl', 'normal'):.1f} nats on average for {normal} and {mean('kl', 'anomalous'):.1f} for {other}. The "
+        f"−ELBO, reconstruction loss plus KL, has {against('negative_elbo')}. A VAE with {values['wide']} latent "
+        f"dimensions ({counted(epochs, 'epoch')}) has {against('wide')}; its loss is {_lower(gains[0])} for {normal} "
+        f"and {_lower(gains[1])} for {other}. The conditional model with the sheet's weight, every label tried and the "
+        f"best one taken, has {against('labelled')}. {_without_model(area['brightness'].value)}"
     )
-    text += (
-        f"The conditional model with the sheet's weight, every label tried and the best one taken: "
-        f"{area['labelled'].value:.4f}, {against('labelled')}. "
-    )
-    plain = area["brightness"].value
-    text += f"For comparison, no model at all, only how unusual an image's mean brightness is: {plain:.4f}"
-    if plain > 0.9:
-        return f"{text}. So these anomalies are easy: most of them could be found without a model."
-    if plain > 0.6:
-        return f"{text}. So a part of the anomalies could be found without a model, the rest could not."
-    return f"{text}. So brightness alone would hardly do; the model is needed."
+
+
+def _without_model(area: float) -> str:
+    """What the one rule that needs no model says."""
+    text = f"For comparison, no model at all, only how unusual an image's mean brightness is: {area:.4f}. "
+    if area > 0.9:
+        return f"{text}So these anomalies are easy: their brightness tells most of them."
+    if area > 0.6:
+        return f"{text}So brightness tells a part of them; no other rule without a model was tried."
+    return f"{text}So brightness alone would hardly do; no other rule without a model was tried."
 
 
 def _signed(value: float) -> str:
@@ -162,39 +174,50 @@ def wrong(results: Results) -> str:
     """Which anomalies are missed and which images raise false alarms."""
     values = results.values("anomalies")
     normal, other = values["names"]
-    rows = sorted(values["classes"], key=lambda row: row[2])
-    text = "The reconstruction loss asks how well a decoder that knows one kind of image can imitate another. "
-    if len(rows) > 1:
-        least, most = rows[0], rows[-1]
-        if least[2] < most[2]:
-            best = [row for row in rows if row[2] == most[2]]
-            others = best[0][0] if len(best) == 1 else f"{len(best)} of the {len(rows)} classes"
-            text += (
-                f"Of the classes of {other}, {least[0]} is found least often ({100 * least[2]:.1f} %, median loss "
-                f"{least[3]:.0f} nats), {others} most often ({100 * most[2]:.1f} %). "
-            )
-        else:
-            text += f"All classes of {other} are found equally often ({100 * least[2]:.1f} %). "
     scores = results.arrays("anomalies", "scores")
     known, unknown = scores["reconstruction.normal"], scores["reconstruction.anomalous"]
     cut = results.metric("anomalies", "threshold_reconstruction").value
-    text += f"The smallest loss of {other} is {unknown.min():.1f} nats, the largest of {normal} {known.max():.1f}. "
+    text = (
+        "The reconstruction loss asks how well a decoder that knows one kind of image can imitate another. "
+        f"{_by_class(values['classes'], other)}"
+        f"The smallest loss of {other} is {unknown.min():.1f} nats, the largest of {normal} {known.max():.1f}. "
+    )
     if unknown.min() < cut:
+        missed = int((unknown <= cut).sum())
         text += (
-            f"{int((unknown <= cut).sum()):,} images of {other} lie below the threshold of {cut:.1f} nats. The figures "
-            f"show the cheapest of them and the dearest images of {normal}. "
+            f"{counted(missed, 'image')} of {other} {'lies' if missed == 1 else 'lie'} below the threshold of "
+            f"{cut:.1f} nats. The figures show the cheapest of them and the dearest images of {normal}. "
         )
     else:
         text += f"Not one of them lies below the threshold of {cut:.1f} nats, so the only errors are the false alarms. "
-    known_r, unknown_r = (values[f"correlation.{kind}"] for kind in ("normal", "anomalous"))
-    text += (
-        f"The loss is a sum over pixels. Its correlation with an image's mean brightness is {_signed(known_r)} for "
-        f"{normal} and {_signed(unknown_r)} for {other}"
+    return text + _brightness([values[f"correlation.{kind}"] for kind in ("normal", "anomalous")], (normal, other))
+
+
+def _by_class(classes: Sequence[Sequence[Any]], other: str) -> str:
+    """The classes of the other set that are found least and most often."""
+    rows = sorted(classes, key=lambda row: row[2])
+    if len(rows) < 2:
+        return ""
+    least, most = rows[0], rows[-1]
+    if least[2] == most[2]:
+        return f"All classes of {other} are found equally often ({100 * least[2]:.1f} %). "
+    best = [row for row in rows if row[2] == most[2]]
+    others = best[0][0] if len(best) == 1 else f"{len(best)} of the {len(rows)} classes"
+    return (
+        f"Of the classes of {other}, {least[0]} is found least often ({100 * least[2]:.1f} %, median loss "
+        f"{least[3]:.0f} nats), {others} most often ({100 * most[2]:.1f} %). "
     )
-    if min(known_r, unknown_r) > 0.4:
-        return (
-            f"{text}: an image with few bright pixels is cheap even if strange, one with many dear even if it belongs."
-        )
-    if max(known_r, unknown_r) > 0.4:
-        return f"{text}: in one of the sets, an image with many bright pixels is dear for that alone."
-    return f"{text}: so it is not brightness alone that decides."
+
+
+def _brightness(correlations: Sequence[float], names: Sequence[str]) -> str:
+    """How much of a loss is the image's brightness."""
+    first, second = (_signed(value) for value in correlations)
+    text = (
+        "The loss is a sum over pixels. Its correlation with an image's mean brightness is "
+        f"{first} for {names[0]} and {second} for {names[1]}"
+    )
+    if min(correlations) > 0.4:
+        return f"{text}: in both sets an image with many bright pixels is dear, one with few is cheap."
+    if max(correlations) > 0.4:
+        return f"{text}: in one of the sets an image with many bright pixels is dear for that alone."
+    return f"{text}: so it is not brightness that decides."

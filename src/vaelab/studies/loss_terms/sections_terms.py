@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from vaelab.report.blocks import Answer, Block, Formula, Plane, Table, Text
-from vaelab.studies.loss_terms.claims import Claim, Measured, agree, claims, error, quantity, row
+from vaelab.studies.loss_terms.claims import Claim, Measured, agree, claims, row
 from vaelab.studies.loss_terms.names import KINDS, of_kind, title
-from vaelab.studies.results import Results, percent, written
+from vaelab.studies.loss_terms.words import counted, difference, error, quantity, written
+from vaelab.studies.results import Results, percent
 
-WHO = {"vae": "VAE", "cvae": "CVAE"}
+POINT = 0.01
+"""A σ below this share of the spread of the means leaves of a posterior little more than a point."""
 
 
 def terms(results: Results) -> Sequence[Block]:
@@ -17,11 +20,11 @@ def terms(results: Results) -> Sequence[Block]:
     found = claims(results)
     return [
         Text(
-            "A VAE with a two-dimensional z is trained with the same networks, images and number of epochs and with "
-            "four losses: the reconstruction term only, the KL term only, both (the negative ELBO), and both with the "
-            "sheet's weight. Then the test images are embedded: each point is the posterior mean of one image. This is "
-            "done without the label, where the plane has to hold the classes, too, and again with the label, as in the "
-            "sheet's CVAE."
+            f"A VAE with {counted(results.config('vae-both').model.latent, 'latent dimension')} is trained with the "
+            "same networks, images and number of epochs and with four losses: the reconstruction term only, the KL "
+            "term only, both (the negative ELBO), and both with the sheet's weight. Then the test images are embedded: "
+            "each point is the posterior mean of one image. This is done without the label, where z has to hold the "
+            "classes, too, and again with the label, as in the sheet's CVAE."
         ),
         Formula(
             "loss = w_R · E_q[−log p(x|z)] + β · KL(q(z|x) ‖ N(0, I));    reconstruction only: β = 0;    KL only: "
@@ -76,43 +79,52 @@ def _claims(found: Sequence[Claim]) -> Table:
 def reconstruction_only(results: Results) -> str:
     """What β = 0 does, from the numbers."""
     alone, both = (Measured.of(results, f"vae-{loss}") for loss in ("reconstruction", "both"))
+    return (
+        f"The loss no longer asks q(z|x) to look like the prior. {_spread(alone, both)} The KL, measured but not "
+        f"minimised, is {quantity(alone.kl)} against {quantity(both.kl)}. {_gained(alone, both)} "
+        f"{_prior_samples(results, 'vae-reconstruction')}"
+    )
+
+
+def _spread(alone: Measured, both: Measured) -> str:
+    """Means and noise without the KL."""
+    variances = f"variance {quantity(alone.variance)} against {quantity(both.variance)}"
     ratio = (alone.variance.value / max(both.variance.value, 1e-12)) ** 0.5
-    text = "The loss no longer asks q(z|x) to look like the prior. "
-    if ratio > 1:
-        text += (
-            f"The posterior means spread {ratio:.1f} times as far as with both terms (variance "
-            f"{quantity(alone.variance)} against {quantity(both.variance)}; the prior's is 1)"
-        )
-    else:
-        text += (
-            f"Contrary to the textbook the means do not spread wider than with both terms here (variance "
-            f"{quantity(alone.variance)} against {quantity(both.variance)})"
-        )
-    if alone.sigma.value < both.sigma.value:
-        text += (
-            f", and the noise is turned down: the mean σ is {quantity(alone.sigma)} against {quantity(both.sigma)}, "
-            f"{noise(alone)} of the spread of the means against {noise(both)}. So the VAE is all but an autoencoder, "
-            "which gives every image a point and not a region. "
-        )
-    else:
-        text += (
-            f". The noise is not turned down, contrary to the textbook: σ {quantity(alone.sigma)} against "
-            f"{quantity(both.sigma)}. "
-        )
-    gain = both.reconstruction.value - alone.reconstruction.value
-    text += f"The KL, measured but not minimised, is {quantity(alone.kl)} against {quantity(both.kl)}. "
-    if gain > 0:
-        text += f"What is gained is {gain:.2f} nats of reconstruction"
-    else:
-        text += f"Nothing is gained: the reconstruction of the test images is {-gain:.2f} nats worse"
-    loss = alone.negative_elbo.value - both.negative_elbo.value
-    text += f"; as a bound on −log p(x) the model is {abs(loss):.2f} nats {'worse' if loss > 0 else 'better'}. "
-    return text + _prior_samples(results, "vae-reconstruction")
+    text = (
+        f"The posterior means spread {ratio:.1f} times as far as with both terms ({variances}; the prior's is 1)"
+        if ratio > 1
+        else f"Contrary to the textbook the means do not spread wider than with both terms here ({variances})"
+    )
+    sigmas = f"{quantity(alone.sigma)} against {quantity(both.sigma)}"
+    if alone.sigma.value >= both.sigma.value:
+        return f"{text}. The noise is not turned down, contrary to the textbook: σ {sigmas}."
+    text += (
+        f", and the noise is turned down: the mean σ is {sigmas}, {noise(alone):.2g} % of the spread of the means "
+        f"against {noise(both):.2g} %. "
+    )
+    if noise(alone) < 100 * POINT:
+        return f"{text}So the VAE is all but an autoencoder, which gives every image a point and not a region."
+    return f"{text}Yet every image still has a region of z and not a point."
 
 
-def noise(found: Measured) -> str:
-    """σ beside the spread of the means: the scale of z alone says nothing."""
-    return f"{100 * found.sigma.value / max(found.variance.value, 1e-12) ** 0.5:.2g} %"
+def noise(found: Measured) -> float:
+    """σ in per cent of the spread of the means: the scale of z alone says nothing."""
+    return 100 * found.sigma.value / max(found.variance.value, 1e-12) ** 0.5
+
+
+def _gained(alone: Measured, both: Measured) -> str:
+    """What β = 0 buys in the reconstruction term and costs as a bound."""
+    gain = difference(both.reconstruction, alone.reconstruction)
+    loss = difference(alone.negative_elbo, both.negative_elbo)
+    if not gain.clear:
+        text = f"Nothing clear is gained: the reconstruction loss of the test images differs by {gain.size} nats"
+    elif gain.value > 0:
+        text = f"What is gained is {gain.size} nats of reconstruction"
+    else:
+        text = f"Nothing is gained: the reconstruction of the test images is {gain.size} nats worse"
+    if not loss.clear:
+        return f"{text}; as a bound on −log p(x) the model is about as good ({loss.size} nats apart)."
+    return f"{text}; as a bound on −log p(x) the model is {loss.size} nats {'worse' if loss.value > 0 else 'better'}."
 
 
 def _prior_samples(results: Results, model: str) -> str:
@@ -123,11 +135,12 @@ def _prior_samples(results: Results, model: str) -> str:
     text = (
         f"Where the prior has 95 % of its mass lie {percent(inside[0], 1)} of the codes, with both terms "
         f"{percent(inside[1], 1)}. Of {sure[0].n:,} images decoded from the prior a classifier of real images is sure "
-        f"(at least 0.9) of {percent(sure[0], 1)}, with both terms of {percent(sure[1], 1)}; it sees {classes[0]:.1f} "
-        f"and {classes[1]:.1f} classes (counted as equal shares). "
+        f"(at least 0.9) of {percent(sure[0], 1)}, with both terms of {percent(sure[1], 1)}. What it sees is an "
+        f"effective number of {classes[0]:.1f} classes, with both terms of {classes[1]:.1f} (the exponential of the "
+        "entropy of their shares: so many equally frequent classes would be as varied). "
     )
-    spread = 2 * (error(sure[0]) + error(sure[1]))
-    worse = sure[0].value < sure[1].value - spread, classes[0] < classes[1] - 0.5
+    clearer = difference(sure[1], sure[0])
+    worse = clearer.clear and clearer.value > 0, classes[0] < classes[1] - 0.5
     if all(worse):
         return f"{text}So what it generates is less clear and less varied."
     if any(worse):
@@ -140,21 +153,17 @@ def kl_only(results: Results) -> str:
     found = Measured.of(results, "vae-kl")
     means = results.metric("planes", "vae-kl.knn_means")
     values = results.values("planes")
-    collapsed = found.kl.value < 0.05 and found.variance.value < 0.01
     text = "Nothing rewards the code for saying anything about the image. "
-    if collapsed:
+    numbers = f"KL {quantity(found.kl)}, variance of the means {quantity(found.variance)}, σ {found.sigma.value:.3f}"
+    if found.collapsed:
         text += (
-            f"The posterior becomes the prior for every image: KL {found.kl.value:.2g} nats, variance of the means "
-            f"{found.variance.value:.1g}, σ {found.sigma.value:.3f}. On the common axes all images are one dot at the "
-            "origin; on its own axes the plot shows what is left of the random start, magnified. "
+            f"The posterior becomes the prior for every image: {numbers}. On the common axes all images are one dot at "
+            "the origin; on its own axes the plot shows what is left of the random start, magnified. "
         )
     else:
-        text += (
-            f"The posterior has not quite become the prior in this run: KL {found.kl.value:.2g} nats, variance of the "
-            f"means {found.variance.value:.2g}, σ {found.sigma.value:.3f}. "
-        )
+        text += f"The posterior has not quite become the prior in this run: {numbers}. "
     chance = f"{100 * found.chance:.1f} %"
-    if found.knn.value < found.chance + 3 * error(found.knn):
+    if found.at_chance:
         text += f"A classifier on z is right for {percent(found.knn, 1)}: chance (the most frequent class: {chance}). "
     else:
         text += f"A classifier on z is right for {percent(found.knn, 1)}, above the most frequent class's {chance}. "
@@ -229,7 +238,7 @@ def _pictures(results: Results) -> list[Block]:
             "planes",
             "reconstructions",
             "The same test images reconstructed by the four models without the label.",
-            "Rows: test images, then their reconstructions by each model. With the KL term only they are grey noise.",
+            "Rows: test images, then their reconstructions by each of the four models.",
         ),
         results.picture(
             "samples",
@@ -274,9 +283,8 @@ def _conditional(results: Results) -> list[Block]:
 
 
 def given(results: Results) -> str:
-    """The three losses in the conditional model."""
+    """The losses in the conditional model."""
     without, with_label = (Measured.of(results, f"{kind}-both") for kind in KINDS)
-    alone, nothing = (Measured.of(results, f"cvae-{loss}") for loss in ("reconstruction", "kl"))
     text = (
         f"Trained with both terms, nearest neighbours on z find the class of {percent(with_label.knn, 1)} of the "
         f"images; without the label it was {percent(without.knn, 1)}. "
@@ -284,16 +292,48 @@ def given(results: Results) -> str:
     if with_label.knn.value < without.knn.value - 3 * error(without.knn):
         text += (
             "The decoder knows the class, so z does not have to say it: the classes lie over one another, and the "
-            "plane is left for the style. "
+            "plane is left for what differs within a class. "
         )
-        if with_label.knn.value > with_label.chance + 3 * error(with_label.knn):
+        if not with_label.at_chance:
             text += f"Not wholly so: the most frequent class alone would give {100 * with_label.chance:.1f} %. "
     else:
         text += "Contrary to what one expects, z says as much about the class although the decoder is told it. "
-    gain = without.negative_elbo.value - with_label.negative_elbo.value
-    text += f"−ELBO is {abs(gain):.2f} nats {'better' if gain > 0 else 'worse'} than without the label. "
-    text += (
-        f"The terms do the same as before: with the reconstruction only KL {quantity(alone.kl)} and σ "
-        f"{quantity(alone.sigma)}, with the KL only KL {nothing.kl.value:.2g} nats and σ {quantity(nothing.sigma)}."
+    classes = int(results.values("weights")["classes"])
+    return f"{text}{_worth(without, with_label, classes)} {_with_label(results, with_label)}"
+
+
+def _worth(without: Measured, with_label: Measured, classes: int) -> str:
+    """−ELBO with and without the label: first as they are, bounds of two quantities, then of the same one."""
+    gap, most = difference(without.negative_elbo, with_label.negative_elbo), math.log(classes)
+    bound = with_label.negative_elbo.value
+    text = (
+        f"−ELBO is {bound:.2f} nats with the label and {without.negative_elbo.value:.2f} without it, {gap.size} "
+        f"{'less' if gap.value > 0 else 'more'}. These bound two quantities, −log p(x|y) and −log p(x). Naming one of "
+        f"{classes} classes is worth at most log {classes} = {most:.2f} nats: with equally frequent classes p(x) ≥ "
+        f"p(x|y) / {classes}, so the CVAE's bound on −log p(x) is {bound + most:.2f} nats. That is "
     )
-    return text
+    rest = gap.value - most
+    if abs(rest) <= 2 * gap.error:
+        return f"{text}within two standard errors of the VAE's."
+    if rest > 0:
+        return (
+            f"{text}still {rest:.2f} ± {gap.error:.2f} less than the VAE's: so the label itself is not all, but given "
+            "it, networks of the same size describe an image better."
+        )
+    return f"{text}{-rest:.2f} ± {gap.error:.2f} more than the VAE's: the difference shows no better model of images."
+
+
+def _with_label(results: Results, both: Measured) -> str:
+    """Each term alone in the conditional models."""
+    alone, nothing = (Measured.of(results, f"cvae-{loss}") for loss in ("reconstruction", "kl"))
+    usual = alone.kl.value > both.kl.value and alone.sigma.value < both.sigma.value and nothing.collapsed
+    begin = (
+        "With the label, too, each term alone does what theory says."
+        if usual
+        else "With the label the terms alone do not all do what theory says."
+    )
+    numbers = [
+        f"{words}: KL {quantity(found.kl)} and σ {quantity(found.sigma)}"
+        for words, found in (("Reconstruction only", alone), ("both terms", both), ("KL only", nothing))
+    ]
+    return f"{begin} {'; '.join(numbers)}."
