@@ -8,6 +8,7 @@ from vaelab.studies.generative_classifier import (
     failure_sections,
     model_sections,
     plane_sections,
+    size_sections,
 )
 from vaelab.studies.generative_classifier.steps import OPTIONS, steps
 from vaelab.studies.generative_classifier.summary import cells, summarise
@@ -23,7 +24,7 @@ STUDY = Study(
     parts=(
         Part("one-class", "One class: VAE and CVAE", ("A1",), model_sections.one_class),
         Part("images", "Reconstructions and new images", ("A2", "A3"), model_sections.images),
-        Part("sizes", "The number of latent dimensions", ("A4",), model_sections.sizes),
+        Part("sizes", "The number of latent dimensions", ("A4",), size_sections.sizes),
         Part("plane", "The latent plane of the VAE", ("A5", "A6", "A7"), plane_sections.plane),
         Part("failures", "Where the VAE fails", ("A8",), failure_sections.failures),
         Part("conditional", "The latent plane of the CVAE", ("A9",), conditional_sections.conditional),

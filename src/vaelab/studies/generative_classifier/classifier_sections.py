@@ -6,8 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.generative_classifier.words import counted, listed, metric, nats, number, share, sizes_of, trained
-from vaelab.studies.results import Results, percent, written
+from vaelab.studies.generative_classifier.words import (
+    apart,
+    counted,
+    falls,
+    level,
+    listed,
+    metric,
+    nats,
+    number,
+    of_sizes,
+    percent,
+    several,
+    share,
+)
+from vaelab.studies.results import Results
 
 RUN = "classifier"
 
@@ -32,10 +45,11 @@ def classifier(results: Results) -> Sequence[Block]:
             "log p(x|y) is an integral over z that nobody can do exactly, so a bound stands in its place, either of "
             f"two, with {counted(values['samples'], 'draw')} of z from q(z|x, y) for each image and label (the same "
             "noise for all labels). log p(y) is the share of each label among the training images. For grey pixels the "
-            "Bernoulli likelihood is not a normalised density; the comparison of labels for one image does not need "
-            "that."
+            "Bernoulli likelihood is no normalised density. Its logarithm is the mean log-probability of the "
+            "black-and-white images whose pixels are white with the grey values as probabilities: by that the labels "
+            "are compared."
         ),
-        Formula("ELBO: (1/S) Σ_s log p(x|z_s, y) − KL(q(z|x, y) ‖ p(z)) ≤ log p(x|y)"),
+        Formula("ELBO: (1/S) Σ_s log p(x|z_s, y) − KL(q(z|x, y) ‖ p(z)) ≤ log p(x|y), in expectation"),
         Formula("importance sampling: log (1/K) Σ_k p(x|z_k, y) p(z_k) / q(z_k|x, y) ≤ log p(x|y), in expectation"),
         _table(values, results),
         Answer("How well does it classify?", _accuracy(values, results)),
@@ -80,33 +94,38 @@ def _table(values: Mapping[str, Any], results: Results) -> Table:
 def _accuracy(values: Mapping[str, Any], results: Results) -> str:
     found = metric(values["importance"], "accuracy")
     judge = metric(results.values("judge"), "judge_accuracy")
-    error = ((found.standard_error or 0) ** 2 + (judge.standard_error or 0) ** 2) ** 0.5
-    difference = found.value - judge.value
     compared = (
-        "about as well as" if abs(difference) <= 2 * error else "better than" if difference > 0 else "not as well as"
+        "about as well as" if not apart(found, judge) else "not as well as" if falls(judge, found) else "better than"
     )
     text = (
-        f"By importance sampling {percent(found)} of {found.n:,} test images, by the ELBO "
-        f"{share(values['elbo'], 'accuracy', 2)}: {compared} the judge, a small convolutional network that was trained "
-        f"to classify ({percent(judge)}). "
+        f"By importance sampling {percent(found, 2)} of {found.n:,} test images are classified correctly, by the ELBO "
+        f"{share(values['elbo'], 'accuracy', 2)}: {compared} by the judge, a small convolutional network that was "
+        f"trained to classify ({percent(judge, 2)}). "
     )
-    bayes = {size: metric(trained(results, f"cvae-{size}"), "bayes_accuracy") for size in sizes_of(results)}
-    parts = [f"{100 * bayes[size].value:.1f} % ({size})" for size in bayes]
-    n = next(iter(bayes.values())).n
-    best = max(bayes, key=lambda size: bayes[size].value)
+    bayes = of_sizes(results, "cvae", "bayes_accuracy")
+    parts = [f"{percent(found)} ({size})" for size, found in bayes.items()]
+    best = level(bayes, largest=True)
+    end = (
+        ""
+        if len(bayes) == 1
+        else f"; best is the one with {best[0]}"
+        if len(best) == 1
+        else f"; best, and no different beyond two standard errors, are those with {several(best)}"
+    )
     return text + (
         f"The CVAEs of the section on sizes, trained for {counted(results.config('cvae-2').training.epochs, 'epoch')}, "
-        f"can do this, too: by their ELBO with a single draw of z they tell, by latent dimensions, {listed(parts)} of "
-        f"{counted(n, 'test image')} rightly; best is the one with {best}."
+        "can do this, too: by their ELBO with a single draw of z they are right, by latent dimensions, for "
+        f"{listed(parts)} of {counted(next(iter(bayes.values())).n, 'test image')}{end}."
     )
 
 
 def _bounds(values: Mapping[str, Any]) -> str:
     own, others = (metric(values["tightened"], name) for name in ("own", "others"))
+    raised = [nats(values["tightened"], name) for name in ("own", "others")]
     text = (
         f"For {counted(own.n, 'test image')} importance sampling with {counted(values['samples'], 'draw')} raises the "
-        f"bound by {written(own, 2, unit=False)} nats on average with the image's own label and by "
-        f"{written(others, 2, unit=False)} nats with the other labels. "
+        f"bound by {raised[0]} nats on average with the image's own label and by {raised[1]} nats with the other "
+        "labels. "
         if own.value > 0
         else f"Contrary to the theory, importance sampling does not raise the bound ({own.value:.2f} nats). "
     )
@@ -127,7 +146,7 @@ def _bounds(values: Mapping[str, Any]) -> str:
         + (
             "the wrong ones gain more: the encoder was never trained with a wrong label, so its posterior fits there "
             "worst, and the ELBO's loss by that helps to tell them apart."
-            if others.value > own.value
+            if falls(others, own)
             else "that need not grow with the bounds."
         )
     )
@@ -142,15 +161,17 @@ def _class_table(values: Mapping[str, Any]) -> Table:
 def _errors(values: Mapping[str, Any]) -> str:
     wrong = values["errors"][1]
     if not wrong:
-        return "Nothing: all test images are classified rightly."
+        return "Nothing: all test images are classified correctly."
     pairs = [f"{one['label']} taken for {one['predicted']} ({one['count']})" for one in values["confused"]]
-    accuracy = {name: number(values["by_class"], name) for name in values["by_class"]}
-    worst = min(accuracy, key=lambda name: accuracy[name])
+    accuracy = {name: metric(values["by_class"], name) for name in values["by_class"]}
+    order = sorted(accuracy, key=lambda name: accuracy[name].value)
+    ends = " to ".join(f"{percent(accuracy[name])} (class {name})" for name in dict.fromkeys((order[0], order[-1])))
+    sure = values["sure_errors"]
     return (
-        f"{counted(wrong, 'image')} of {values['images']:,}. The commonest errors: {listed(pairs)}. The class with the "
-        f"lowest accuracy is {worst} ({100 * accuracy[worst]:.1f} %). In {values['sure_errors']:,} errors it gives the "
-        "wrong label at least 0.9, after calibration; the surest are below: where the second "
-        "reconstruction is as good as the first, the model can draw the image as that class, too."
+        f"{counted(wrong, 'image')} of {values['images']:,}. The commonest errors: {listed(pairs)}. By class the "
+        f"accuracy goes from {ends}. In {counted(sure, 'error')} it gives the wrong label a probability of at least "
+        "0.9, after calibration; the surest are below: where the second reconstruction is as good as the first, the "
+        "model can draw the image as that class, too."
     )
 
 
@@ -159,16 +180,17 @@ def _calibration(values: Mapping[str, Any]) -> str:
     before, after = (metric(found, f"expected_calibration_error{end}") for end in ("_uncalibrated", ""))
     temperature = number(found, "temperature")
     if values["note"]:
-        return f"{values['note'][0].upper()}{values['note'][1:]}; the calibration error is {percent(before)}."
+        return f"{values['note'][0].upper()}{values['note'][1:]}; the calibration error is {percent(before, 2)}."
     sure = "too sure: the probabilities have to be softened" if temperature > 1 else "not sure enough"
-    better = (
-        f"which brings the expected calibration error from {percent(before)} to {percent(after)}"
-        if after.value < before.value
-        else f"which does not bring the expected calibration error down ({percent(before)} before, {percent(after)} "
-        "after)"
+    errors = (
+        f"the expected calibration error (0 where they are right) goes from {percent(before, 2)} to {percent(after, 2)}"
+    )
+    closer = (
+        f"they come closer to probabilities: {errors}"
+        if falls(before, after)
+        else f"they do not come closer to probabilities beyond chance: {errors}"
     )
     return (
         f"As they come, differences of bounds are {sure}. Divided by a temperature of {temperature:.2f}, fitted on "
-        f"validation images, they become probabilities, {better}. Accuracy and errors above are those without "
-        "it (T = 1)."
+        f"validation images, {closer}. Accuracy and errors above are those without it (T = 1)."
     )

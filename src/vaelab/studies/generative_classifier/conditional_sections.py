@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Picture, Table, Text
 from vaelab.studies.generative_classifier.plane_sections import OF, points, style_blocks
-from vaelab.studies.generative_classifier.words import clear, counted, listed, metric, number, r2, share, signed
+from vaelab.studies.generative_classifier.words import (
+    apart,
+    clear,
+    counted,
+    falls,
+    foremost,
+    listed,
+    metric,
+    nats,
+    percent,
+    r2,
+    share,
+    signed,
+)
 from vaelab.studies.results import Results
 
 STEP = "conditional-plane"
@@ -27,9 +41,9 @@ def conditional(results: Results) -> Sequence[Block]:
     ]  # fmt: skip
     blocks: list[Block] = [
         Text(
-            f"The decoder's mean at {values['cells']} × {values['cells']} positions over "
-            f"[−{values['extent']:g}, {values['extent']:g}]², given the labels "
-            f"{listed([names[label] for label in values['chosen']])}: the same positions in each picture."
+            f"The decoder's mean at {values['cells']} × {values['cells']} positions over [−{values['extent']:g}, "
+            f"{values['extent']:g}]², given the labels {listed([names[label] for label in values['chosen']])}: the "
+            "same positions in each picture."
         ),
         *grids,
         Answer("Is the class still in z?", _class_words(values)),
@@ -55,7 +69,8 @@ def _walk_picture(results: Results) -> Picture:
 
 
 def _class_words(values: Mapping[str, Any]) -> str:
-    told = values["told"]
+    told, n = values["told"], 100 * len(values["class_names"])  # so many are drawn of each class
+    heeded = Metric(told, (told * (1 - told) / n) ** 0.5, "share of images", n, "by the judge")
     always = (
         "The label decides"
         if told >= 0.95
@@ -63,11 +78,12 @@ def _class_words(values: Mapping[str, Any]) -> str:
         if told >= 0.8
         else "Not only the label decides"
     )
+    cvae, vae = values["between"]["cvae"], values["between"]["vae"]
+    still = "Hardly" if cvae < 0.15 and cvae < vae else "Less than in the VAE" if cvae < vae else "Yes"
     return (
-        f"{always} which class is drawn: with z drawn from the prior, the judge sees the class that the decoder was "
-        f"given in {100 * told:.1f} % of the images. Of the spread of the posterior means of the training images "
-        f"{100 * values['between']['cvae']:.1f} % lies between the class means; in the VAE it is "
-        f"{100 * values['between']['vae']:.1f} %."
+        f"{still}: of the spread of the posterior means of the training images {100 * cvae:.1f} % lies between the "
+        f"class means; in the VAE it is {100 * vae:.1f} %. {always} which class is drawn: of {n:,} images with z drawn "
+        f"from the prior the judge sees the class that the decoder was given in {percent(heeded)}."
     )
 
 
@@ -76,11 +92,12 @@ def _styles(values: Mapping[str, Any]) -> str:
     if not found:
         return "No style is related to z beyond chance, so what z encodes is none of those measured."
     order = sorted(found, key=lambda style: -found[style]["r2"])
-    best = order[0]
+    best, first = order[0], foremost(found)
     parts = [f"{OF[style]} (R² {r2(found[style])}, along {signed(found[style]['angle'], 0)}°)" for style in order]
+    rest = f", less about {listed(parts[len(first) :])}" if len(first) < len(parts) else ""
     text = (
         "Style, as far as these measures see it: with the class known, z need not say which class an image is of. "
-        f"Within classes z tells {listed(parts)}. "
+        f"Within classes z says most about {listed(parts[: len(first)])}{rest}. "
     )
     axes = [_axis(found, index) for index in (0, 1)]
     text += f"z₁ goes most with {axes[0]}, z₂ with {axes[1]}. "
@@ -109,15 +126,14 @@ def _directions(values: Mapping[str, Any]) -> str:
         if fit is not None and own is not None and turned is not None and clear(fit):
             same = "much the same" if turned > 0.85 else "similar" if turned > 0.5 else "not the same"
             parts.append(
-                f"{OF[style]}: {same} (mean cosine with the common direction {signed(turned)}; R² {fit['r2']:.2f} with "
-                f"one direction for all classes, {own:.2f} with one for each)"
+                f"- for {OF[style]} it is {same} (mean cosine with the common direction {signed(turned)}; R² "
+                f"{fit['r2']:.2f} with one direction for all classes, {own:.2f} with one for each)"
             )
     if not parts:
         return "No style is told well enough to ask."
     return (
-        "Nothing in the model asks for that; the networks are free to use z differently for each label. Measured: "
-        + "; ".join(parts)
-        + "."
+        "Nothing in the model asks for that; the networks are free to use z differently for each label. "
+        "Measured:\n\n" + ";\n".join(parts) + "."
     )
 
 
@@ -144,10 +160,10 @@ def _walk_words(values: Mapping[str, Any]) -> str:
         return f"No row's style is told well enough from z (R² ≥ {TOLD:g}) to ask."
     verdict = "Yes" if right == total else "Mostly" if right > 0.7 * total else "Not reliably"
     return (
-        f"{verdict}: of {total} rows whose style is told from z (R² ≥ {TOLD:g} in the class) there are {right} in "
-        "which the style measured in the decoded images grows from one end to the other by at least a quarter of what "
-        "the regression says. The correlation was found on encoded images and is checked here on decoded ones, so the "
-        "direction does "
+        f"{verdict}: in {f'all {total}' if right == total else f'{right} of the {total}'} rows whose style z tells (R² "
+        f"≥ {TOLD:g} in the class) the style measured in the decoded images grows from one end to the other, by at "
+        "least a quarter of what the regression says. The correlation was found on encoded images and is checked here "
+        "on decoded ones, so the direction does "
         + ("encode the style and not only go with it." if right > 0.7 * total else "not always encode the style.")
     )
 
@@ -167,8 +183,8 @@ def encodings(results: Results) -> Sequence[Block]:
         _difference_table(values, vae, cvae),
         Answer("How do the CVAE's and the VAE's encodings differ?", _difference(values, vae, cvae, names)),
         Answer("Which of them follows the prior more closely?", _closer(vae, cvae)),
-        results.run_picture("cvae-2", "aggregate-posterior", "CVAE: one draw of z for each test image, against "
-                            "N(0, 1).", "Two histograms with the curve of a standard normal density."),
+        results.run_picture("cvae-2", "aggregate-posterior", "CVAE: one draw of z for each test image, against N(0, "
+                            "1).", "Two histograms with the curve of a standard normal density."),
     ]  # fmt: skip
 
 
@@ -187,9 +203,9 @@ def _difference_table(values: Mapping[str, Any], vae: Mapping[str, Any], cvae: M
     for words, name, kind in _ROWS:
         if name in vae and name in cvae:
             rows.append(
-                [words, *(share(space, name) if kind == "share" else _pm(space, name) for space in (vae, cvae))]
+                [words, *(share(space, name) if kind == "share" else nats(space, name, 3) for space in (vae, cvae))]
             )
-    for words, name in (("spread of z between class means", "between"),
+    for words, name in (("spread of z between class means (training images)", "between"),
                         ("the same of the classes shown", "between_shown")):  # fmt: skip
         rows.append([words, *(f"{100 * values[name][kind]:.1f} %" for kind in ("vae", "cvae"))])
     n = counted(vae["images"], "test image")
@@ -197,64 +213,69 @@ def _difference_table(values: Mapping[str, Any], vae: Mapping[str, Any], cvae: M
                  f"would be right for {100 * vae['majority']:.1f} %.")  # fmt: skip
 
 
-def _pm(values: Mapping[str, Any], name: str) -> str:
-    found = metric(values, name)
-    return signed(found.value, 3) + ("" if found.standard_error is None else f" ± {found.standard_error:.3f}")
-
-
 def _difference(
     values: Mapping[str, Any], vae: Mapping[str, Any], cvae: Mapping[str, Any], names: Sequence[str]
 ) -> str:
-    apart, over = number(vae, "knn_accuracy"), number(cvae, "knn_accuracy")
-    lost = apart - over
-    near = over - cvae["majority"] < 0.15
-    text = (
-        f"In the VAE each class has its own region, in the CVAE all classes lie over one another around the middle of "
-        f"the plane: from z alone {100 * apart:.1f} % of the classes are told in the VAE and {100 * over:.1f} % in the "
-        f"CVAE, where always the commonest class gives {100 * cvae['majority']:.1f} %. "
-        if lost > 0.1
-        else f"Contrary to what one expects, the class is told from z in the CVAE ({100 * over:.1f} %) little or no "
-        f"less often than in the VAE ({100 * apart:.1f} %). "
-    )
-    text += (
-        "The CVAE is given the label, so the class in z would cost KL and save nothing; the VAE has to keep it to "
-        "reconstruct. "
-        if lost > 0.1
-        else ""
-    )
-    if lost > 0.1 and not near:
-        text += (
-            "Something of the class is left in the CVAE's z, though: the encoder, too, is given the label, and classes "
-            "use the plane in different ways. "
+    told, over = metric(vae, "knn_accuracy"), metric(cvae, "knn_accuracy")
+    if falls(told, over) and told.value - over.value > 0.1:
+        text = _regions(told, over, cvae["majority"])
+    else:
+        text = (
+            f"Contrary to what one expects, the class is told from z in the CVAE ({percent(over)}) little or no less "
+            f"often than in the VAE ({percent(told)}). "
         )
     shown = values["between_shown"]
     return text + (
-        f"Of the spread of the classes {listed(list(names))}, {100 * shown['vae']:.0f} % is between their means "
-        f"in the VAE and {100 * shown['cvae']:.1f} % in the CVAE"
+        f"Of the spread of the classes {listed(list(names))}, {100 * shown['vae']:.1f} % is between their means in the "
+        f"VAE and {100 * shown['cvae']:.1f} % in the CVAE"
         + (
             ": their styles are not spread alike, so they do not cover one another exactly"
             if shown["cvae"] > 0.1
             else ""
         )
-        + ". A place in the VAE's plane means what and how, in "
-        "the CVAE's plane it means how, for every label."
+        + ". A place in the VAE's plane means what and how, in the CVAE's plane it means how, for every label."
         if shown["cvae"] < shown["vae"]
         else f"But of the spread of the classes shown {100 * shown['cvae']:.0f} % is between their means in the CVAE, "
         f"no less than in the VAE ({100 * shown['vae']:.0f} %)."
     )
 
 
+def _regions(told: Metric, over: Metric, majority: float) -> str:
+    """Where the classes lie in the two planes, where that of the CVAE tells them clearly less."""
+    own = (
+        "each class has its own region"
+        if told.value >= 0.9
+        else "most classes have a region mostly of their own"
+        if told.value >= 0.6
+        else "classes lie partly apart"
+    )
+    near, beyond = over.value - majority < 0.15, over.value - majority > 2 * (over.standard_error or 0)
+    lie = "all classes lie over one another" if near else "they lie more over one another"
+    left = (
+        ""
+        if not beyond
+        else " Little more than that is left of the class in its z."
+        if near
+        else " Something of the class is left in its z, though: the encoder, too, is given the label, and classes use "
+        "the plane in different ways."
+    )
+    return (
+        f"In the VAE {own}, in the CVAE {lie} around the middle of the plane: nearest neighbours in z tell the class "
+        f"of {percent(told)} of the test images in the VAE and of {percent(over)} in the CVAE, where always to say the "
+        f"commonest class is right for {100 * majority:.1f} %.{left} The CVAE is given the label, so the class in z "
+        "would cost KL and save nothing; the VAE has to keep it to reconstruct. "
+    )
+
+
 def _closer(vae: Mapping[str, Any], cvae: Mapping[str, Any]) -> str:
     first, second = metric(vae, "marginal_kl"), metric(cvae, "marginal_kl")
-    error = ((first.standard_error or 0) ** 2 + (second.standard_error or 0) ** 2) ** 0.5
-    difference = first.value - second.value
-    which = "the CVAE's" if difference > 0 else "the VAE's"
+    which = "the CVAE's" if falls(first, second) else "the VAE's"
     verdict = (
         f"Of all images together, {which}"
-        if abs(difference) > 2 * error
+        if apart(first, second)
         else "Neither clearly; the two are within twice the error of each other"
     )
     return (
-        f"{verdict}: KL(q(z) ‖ p(z)) is {first.value:.3f} ± {first.standard_error or 0:.3f} nats for the VAE and "
-        f"{second.value:.3f} ± {second.standard_error or 0:.3f} for the CVAE."
+        f"{verdict}: KL(q(z) ‖ p(z)) is {nats(vae, 'marginal_kl', 3)} nats for the VAE and "
+        f"{nats(cvae, 'marginal_kl', 3)} for the CVAE."
     )

@@ -6,18 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Plane, Table, Text
+from vaelab.studies.generative_classifier.classes import NEIGHBOURS
 from vaelab.studies.generative_classifier.words import (
     clear,
     counted,
+    falls,
+    foremost,
     listed,
     metric,
+    nats,
     number,
+    ordered,
+    percent,
     place,
+    plus_minus,
     r2,
-    share,
     signed,
 )
-from vaelab.studies.results import Results, percent
+from vaelab.studies.results import Results
 
 OF = {"slant": "the slant", "width": "the width", "height": "the height", "thickness": "the thickness of the strokes",
       "ink": "the amount of ink"}  # fmt: skip
@@ -60,23 +66,29 @@ def points(results: Results, step: str, still: str, caption: str, alt: str) -> P
 
 
 def _structure(values: Mapping[str, Any], space: Mapping[str, Any]) -> str:
-    ratio = values["step_difference"] / max(values["any_difference"], 1e-12)
+    near, far = values["step_difference"], values["any_difference"]
     step = 2 * values["extent"] / (values["cells"] - 1)
-    smooth = "It is smooth" if ratio < 0.5 else "It is not very smooth"
-    knn, chance = metric(space, "knn_accuracy"), space["majority"]
-    clustered = knn.value - chance > 0.3 * (1 - chance)
-    return (
-        f"{smooth}: one step of {step:.2f} on the grid changes a pixel by {100 * values['step_difference']:.1f} % of "
-        f"the range from black to white on average, a jump to any other place by {100 * values['any_difference']:.1f} "
-        "%. So images that are near in z look alike, and between two places the decoder morphs one image into the "
-        "other.\n\n"
-        + ("It is ordered by class, though no label was given: " if clustered else "It is hardly ordered by class: ")
-        + f"the 15 nearest neighbours among {counted(space['fitted'], 'encoded training image')} tell the "
-        f"class of {percent(knn, 1)} of {counted(space['images'], 'test image')}, a linear classifier on z "
-        f"{share(space, 'linear_accuracy')}, always the commonest class {100 * chance:.1f} %. "
+    smooth = near < 0.5 * far
+    text = (
+        f"{'It is smooth' if smooth else 'It is not very smooth'}: one step of {step:.2f} on the grid changes a pixel "
+        f"by {100 * near:.1f} % of the range from black to white on average, a jump to any other place by "
+        f"{100 * far:.1f} %. "
+        + (
+            "So images that are near in z look alike, and between two places the decoder morphs one image into the "
+            "other.\n\n"
+            if smooth
+            else "So images that are near in z need not look alike.\n\n"
+        )
+    )
+    knn, linear, chance = metric(space, "knn_accuracy"), metric(space, "linear_accuracy"), space["majority"]
+    return text + (
+        f"It is {ordered(knn.value, chance)} by class, though no label was given: the {NEIGHBOURS} nearest neighbours "
+        f"among {counted(space['fitted'], 'encoded training image')} tell the class of {percent(knn)} of "
+        f"{counted(space['images'], 'test image')}, a linear classifier on z of {percent(linear)}; always to say the "
+        f"commonest class is right for {100 * chance:.1f} %. "
         + (
             "So the regions are not parted by straight lines. "
-            if knn.value - number(space, "linear_accuracy") > 0.05
+            if knn.value - linear.value > 0.05 and falls(knn, linear)
             else ""
         )
         + f"Of the spread of z, {100 * space['between']:.0f} % is between the class means and the rest within classes."
@@ -86,8 +98,8 @@ def _structure(values: Mapping[str, Any], space: Mapping[str, Any]) -> str:
 def _mixing_table(space: Mapping[str, Any]) -> Table:
     names = space["class_names"]
     rows = [[name, *(f"{100 * value:.0f}" for value in row)] for name, row in zip(names, space["mixing"], strict=True)]
-    return Table(("class", *names), rows, "Of the 15 training images encoded nearest to a test image of each class "
-                 "(row): how many per cent are of each class (column).")  # fmt: skip
+    return Table(("class", *names), rows, f"Of the {NEIGHBOURS} training images encoded nearest to a test image of "
+                 "each class (row): how many per cent are of each class (column).")  # fmt: skip
 
 
 def _neighbours(values: Mapping[str, Any], space: Mapping[str, Any]) -> str:
@@ -101,8 +113,8 @@ def _neighbours(values: Mapping[str, Any], space: Mapping[str, Any]) -> str:
     tight, wide = min(known, key=lambda one: one[0]), max(known, key=lambda one: one[0])
     inner = min(known, key=lambda one: sum(value**2 for value in one[2]["centre"]))
     text = (
-        f"Most by itself lies class {own[-1][1]}: {100 * own[-1][0]:.0f} % of its images' neighbours are of the same "
-        f"class; least class {own[0][1]} ({100 * own[0][0]:.0f} %). "
+        f"Class {own[-1][1]} lies most by itself: {100 * own[-1][0]:.0f} % of its images' neighbours are of the same "
+        f"class. Class {own[0][1]} does least ({100 * own[0][0]:.0f} %). "
     )
     if mixed:
         text += f"The classes that share most of their region, by their images' neighbours, are {listed(mixed)}. "
@@ -129,9 +141,7 @@ def _style_table(common: Mapping[str, Any], within: Mapping[str, Any] | None = N
     for style, fit in common.items():
         if fit is None:
             continue
-        first, second = (
-            f"{signed(r)} ± {error:.2f}" for r, error in zip(fit["correlations"], fit["errors"], strict=True)
-        )
+        first, second = (plus_minus(r, error, 3) for r, error in zip(fit["correlations"], fit["errors"], strict=True))
         row = [style, first, second, r2(fit), f"{signed(fit['angle'], 0)}°"]
         if within is not None:
             row.append("" if within[style] is None else r2(within[style]))
@@ -140,10 +150,11 @@ def _style_table(common: Mapping[str, Any], within: Mapping[str, Any] | None = N
     return Table(
         columns + (["R² within classes"] if within is not None else []),
         rows,
-        "How z tells the style of an image: correlation with each latent value, the share R² of the variance that both "
-        "together explain by least squares, and the direction in the plane along which the style grows (0°: along z₁, "
-        "90°: along z₂). Slant is the shear of the ink, width and height its standard deviations in pixels once the "
-        "slant is taken out, thickness twice the area of the ink over its perimeter, ink the mean brightness.",
+        "How much z says about the style of an image: correlation r with each latent value, the share R² of the "
+        "variance that both together explain by least squares, and the direction in the plane along which the style "
+        "grows (0°: along z₁, 90°: along z₂). Slant is the shear of the ink, width and height its standard deviations "
+        "in pixels once the slant is taken out, thickness twice the area of the ink over its perimeter, ink the mean "
+        "brightness.",
     )
 
 
@@ -160,28 +171,28 @@ def _styles(found: Mapping[str, Mapping[str, Any]]) -> str:
     within = {style: fit for style, fit in found["within"].items() if fit is not None and clear(fit)}
     if not within:
         return text + "Within classes nothing of it is left: what differs is the class."
-    best = max(within, key=lambda style: within[style]["r2"])
-    total = strong.get(best, within[best])["r2"]
+    first = foremost(within)
+    parts = [
+        f"{OF[style]} (R² {r2(within[style])}"
+        + (f"; over all images {strong[style]['r2']:.3f}" if style in strong else "")
+        for style in first
+    ]
     return text + (
-        "Part of this is the class itself, because classes differ in style. Within classes, with one direction for "
-        f"all of them, most is told of {OF[best]} (R² {r2(within[best])}"
-        + (f"; over all images {total:.2f}" if best in strong else "")
-        + "). So the plane has to hold two things at once, which class an image is of and how it is written, and both "
-        "with two numbers."
+        "Part of this is the class itself, because classes differ in style. Within classes, with one direction for all "
+        f"of them, z says most about {listed([f'{part})' for part in parts])}. So the plane has to hold two things at "
+        "once, which class an image is of and how it is written, and both with two numbers."
     )
 
 
 def _prior(space: Mapping[str, Any]) -> str:
-    length, variance = metric(space, "aggregate_mean_norm"), metric(space, "aggregate_variance")
-    kl = metric(space, "marginal_kl")
-    near = kl.value < 0.1
+    kl = number(space, "marginal_kl")
     rejected = number(space, "aggregate_energy_p_value") < 0.05 if "aggregate_energy_p_value" in space else None
-    verdict = "Nearly" if near else "Not quite" if kl.value < 0.5 else "No"
+    verdict = "Nearly" if kl < 0.1 else "Not quite" if kl < 0.5 else "No"
     return (
         f"{verdict}. With one draw of z for each of {counted(space['images'], 'test image')} the mean of z has length "
-        f"{length.value:.2f} ± {length.standard_error or 0:.2f} (0 under the prior) and its variance is "
-        f"{variance.value:.2f} ± {variance.standard_error or 0:.2f} a dimension (1 under the prior); "
-        f"KL(q(z) ‖ p(z)) is {kl.value:.2f} ± {kl.standard_error or 0:.2f} nats. "
+        f"{nats(space, 'aggregate_mean_norm')} (0 under the prior) and its variance is "
+        f"{nats(space, 'aggregate_variance')} a dimension (1 under the prior); KL(q(z) ‖ p(z)) is "
+        f"{nats(space, 'marginal_kl')} nats. "
         + (
             ""
             if rejected is None
@@ -189,6 +200,6 @@ def _prior(space: Mapping[str, Any]) -> str:
             if rejected
             else "The energy test does not find a difference from N(0, I). "
         )
-        + "Where the two differ, the prior asks for images at places that no image was encoded to: these are the gaps "
-        "of the next section."
+        + "Where the prior has more probability than q(z), it asks for images at places to which few or none were "
+        "encoded: these are the gaps of the next section."
     )

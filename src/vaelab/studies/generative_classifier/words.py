@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.metrics import Metric
-from vaelab.studies.results import Results, percent, written
+from vaelab.studies.results import Results
+
+ALIKE = 0.05
+"""Fréchet distances have no standard error; those that differ by less than this part are called alike."""
 
 
 def metric(values: Mapping[str, Any], name: str) -> Metric:
@@ -19,14 +23,71 @@ def number(values: Mapping[str, Any], name: str) -> float:
     return metric(values, name).value
 
 
+def plus_minus(value: float, error: float | None, digits: int = 2) -> str:
+    """``151.09 ± 0.50``, with a real minus sign and so many digits that the error does not read 0; none where it is.
+
+    >>> plus_minus(-0.5, 0.01), plus_minus(0.762, 0.004), plus_minus(2.0, 0.0)
+    ('−0.50 ± 0.01', '0.762 ± 0.004', '2.00')
+    """
+    if not error:
+        return signed(value, digits)
+    digits = max(digits, min(digits + 4, math.ceil(-math.log10(2 * error))))
+    return f"{signed(value, digits)} ± {error:.{digits}f}"
+
+
+def percent(found: Metric, digits: int = 1) -> str:
+    """``81.2 ± 1.2 %``; where all or none do, without an error, which would come out as 0 and mean nothing.
+
+    >>> percent(Metric(1.0, 0.0, "share of images", 2000, "")), percent(Metric(0.812, 0.012, "share of images", 9, ""))
+    ('100 % (all 2,000)', '81.2 ± 1.2 %')
+    """
+    if found.standard_error == 0 and found.value in (0.0, 1.0):
+        return f"100 % (all {found.n:,})" if found.value else f"0 % (none of {found.n:,})"
+    error = None if found.standard_error is None else 100 * found.standard_error
+    return f"{plus_minus(100 * found.value, error, digits)} %"
+
+
 def nats(values: Mapping[str, Any], name: str, digits: int = 2) -> str:
     """``151.09 ± 0.50``: without the unit, which stands in the sentence."""
-    return written(metric(values, name), digits, unit=False)
+    found = metric(values, name)
+    return plus_minus(found.value, found.standard_error, digits)
 
 
 def share(values: Mapping[str, Any], name: str, digits: int = 1) -> str:
     """``81.2 ± 1.2 %``."""
     return percent(metric(values, name), digits)
+
+
+def error_of(first: Metric, second: Metric) -> float:
+    """The standard error of the difference of two numbers, taken as independent."""
+    return math.hypot(first.standard_error or 0.0, second.standard_error or 0.0)
+
+
+def apart(first: Metric, second: Metric) -> bool:
+    """Whether two numbers differ by more than two standard errors of their difference."""
+    return abs(first.value - second.value) > 2 * error_of(first, second)
+
+
+def falls(first: Metric, last: Metric) -> bool:
+    """Whether the second number is lower, beyond two standard errors."""
+    return last.value < first.value and apart(first, last)
+
+
+def level(values: Mapping[int, Metric], largest: bool = False) -> list[int]:
+    """The key of the lowest value (of the largest), and those whose values are within two standard errors of it."""
+    best = (max if largest else min)(values, key=lambda key: values[key].value)
+    return [key for key in sorted(values) if not apart(values[key], values[best])]
+
+
+def near(values: Mapping[int, float], largest: bool = False) -> list[int]:
+    """`level` of numbers without a standard error: those within `ALIKE` of the lowest (the largest).
+
+    >>> near({2: 70.2, 4: 70.8, 8: 78.5}), near({2: 70.2, 4: 70.8, 8: 78.5}, largest=True)
+    ([2, 4], [8])
+    """
+    low, high = min(values.values()), max(values.values())
+    return [key for key, value in sorted(values.items())
+            if (value * (1 + ALIKE) >= high if largest else value <= low * (1 + ALIKE))]  # fmt: skip
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -75,6 +136,39 @@ def clear(fit: Mapping[str, Any]) -> bool:
     return bool(fit["r2"] - 3 * fit["r2_error"] > fit["chance"] and fit["r2"] >= 0.02)
 
 
+def several(keys: Sequence[int]) -> str:
+    """``2, 4 and 8``."""
+    return listed([str(key) for key in keys])
+
+
+def label_worth(classes: int) -> str:
+    """What it is worth at most to name a class: ``log 10 = 2.30 nats``.
+
+    >>> label_worth(10)
+    'log 10 = 2.30 nats'
+    """
+    return f"log {classes} = {math.log(classes):.2f} nats"
+
+
+def foremost(fits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The style with the highest R², and those within two standard errors of it, falling."""
+    order = sorted(fits, key=lambda style: -fits[style]["r2"])
+    best = fits[order[0]]
+    return [style for style in order
+            if best["r2"] - fits[style]["r2"] <= 2 * math.hypot(best["r2_error"], fits[style]["r2_error"])]  # fmt: skip
+
+
+def ordered(told: float, chance: float) -> str:
+    """How far the latent space is ordered by class, by the share whose class neighbours tell.
+
+    >>> ordered(0.95, 0.1), ordered(0.73, 0.1), ordered(0.2, 0.1)
+    ('ordered', 'mostly ordered', 'hardly ordered')
+    """
+    part = (told - chance) / max(1 - chance, 1e-12)
+    return "ordered" if part >= 0.9 else "mostly ordered" if part >= 0.5 else "partly ordered" if part >= 0.2 else (
+        "hardly ordered")  # fmt: skip
+
+
 def sizes_of(results: Results) -> list[int]:
     """The latent dimensions that were compared, rising."""
     return sorted({model["size"] for model in results.values("sizes")["models"].values()})
@@ -83,3 +177,8 @@ def sizes_of(results: Results) -> list[int]:
 def trained(results: Results, name: str) -> Mapping[str, Any]:
     """All numbers of one of the compared models: of its evaluation, and of its samples."""
     return {**results.values(name), **results.values("sizes")["models"][name]}
+
+
+def of_sizes(results: Results, kind: str, name: str) -> dict[int, Metric]:
+    """One metric of the models of a kind, vae or cvae, by latent dimensions."""
+    return {size: metric(trained(results, f"{kind}-{size}"), name) for size in sizes_of(results)}
