@@ -14,6 +14,7 @@ import pytest
 
 from vaelab import studies
 from vaelab.cli import main, study
+from vaelab.studies.asking import Asked, settings_of
 
 ROWS = {"A": 11, "B": 6, "C": 20, "D": 6, "E": 14}
 """Sheet → how many rows it has."""
@@ -90,7 +91,6 @@ def test_a_browser_that_is_missing_is_told_before_the_first_step(tmp_path, monke
 
 def test_a_change_of_a_model_goes_to_the_study_that_has_it():
     from vaelab.cli.study import _all_checked
-    from vaelab.studies.asking import Asked, settings_of
 
     chosen = [studies.get("loss-terms"), studies.get("gaussian-elbo")]
     asked = Asked(quick=True, assignments=["longest.training.lr=1e-2", "*.training.epochs=2"])
@@ -100,6 +100,21 @@ def test_a_change_of_a_model_goes_to_the_study_that_has_it():
     })  # fmt: skip
     assert set(found["loss-terms"].changes) == {"longest", "*"}
     assert set(found["gaussian-elbo"].changes) == {"*"}
+
+
+def test_a_step_is_counted_when_it_ends(capsys):
+    from vaelab.cli.study_watch import StudyWatch
+
+    one = studies.get("loss-terms")
+    steps = one.steps(settings_of(one, Asked(quick=True)))[:2]
+    with StudyWatch() as watch:
+        watch.plan(one, steps, steps)
+        for step in steps:
+            watch.begin(step)
+            watch.share(step, 1.0)
+        for step in steps:
+            watch.end(step, 1.0)
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()[1:]] == ["[1/2]", "[2/2]"]
 
 
 @pytest.mark.long

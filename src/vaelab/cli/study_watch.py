@@ -41,7 +41,7 @@ class StudyWatch:
         self.tasks: dict[str, TaskID] = {}
         self.shares: dict[str, float] = {}
         self.costs: dict[str, float] = {}
-        self.done_before, self.steps, self.done_cost = 0, 0, 0.0
+        self.done, self.steps, self.done_cost = 0, 0, 0.0
         self.whole: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -57,8 +57,8 @@ class StudyWatch:
         """See `Watch`."""
         self.costs = {step.name: step.cost for step in missing}
         self.shares, self.steps = {}, len(steps)
-        self.done_before = len(steps) - len(missing)
-        reused = f", {self.done_before} of them done before" if self.done_before else ""
+        self.done = len(steps) - len(missing)
+        reused = f", {self.done} of them done before" if self.done else ""
         self._print(f"{self.number}{study.name}: {len(steps)} steps{reused}")
         for task in (*self.tasks.values(), *([] if self.whole is None else [self.whole])):
             self.progress.remove_task(task)
@@ -81,10 +81,10 @@ class StudyWatch:
         self.shares[step.name] = 1.0
         self.progress.remove_task(self.tasks.pop(step.name))
         self._update()
-        count = self.done_before + sum(share >= 1 for share in self.shares.values())
+        self.done += 1  # not by the shares: a training's is 1 before it is evaluated
         left = self.left()
-        ending = f", {left} left" if left and count < self.steps else ""
-        self._print(f"[{count}/{self.steps}] {step.title}: {duration(seconds)}{ending}")
+        ending = f", {left} left" if left and self.done < self.steps else ""
+        self._print(f"[{self.done}/{self.steps}] {step.title}: {duration(seconds)}{ending}")
 
     def left(self) -> str:
         """About how long the rest takes, from how fast what was done so far went; nothing while too little was."""
