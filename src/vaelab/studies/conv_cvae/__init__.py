@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from vaelab.studies.conv_cvae import report_labels, report_model, report_plane, report_space, report_training
+from vaelab.studies.conv_cvae import (
+    report_labels,
+    report_model,
+    report_plane,
+    report_seeds,
+    report_space,
+    report_training,
+)
 from vaelab.studies.conv_cvae.steps import OPTIONS, steps
 from vaelab.studies.conv_cvae.summary import cells, summarise
 from vaelab.studies.study import Part, Study
@@ -16,7 +23,7 @@ PARTS = (
     Part("latents", "More latent dimensions", ("C6",), report_training.latents),
     Part("plane", "The latent plane, decoded", ("C7",), report_plane.grid),
     Part("classes", "Classes from z", ("C8",), report_space.classes),
-    Part("seeds", "Trained again", ("C9",), report_space.seeds),
+    Part("seeds", "Trained again", ("C9",), report_seeds.seeds),
     Part("scatter", "Encoded training images", ("C10",), report_plane.scatter),
     Part("relation", "The two views of the plane", ("C11",), report_plane.relation),
     Part("prior", "What z follows", ("C12",), report_space.prior),

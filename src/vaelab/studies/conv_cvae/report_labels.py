@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.conv_cvae.words import beyond, listed, nats, number, percent_of, plus_minus, share
+from vaelab.studies.conv_cvae.words import (
+    apart,
+    beyond,
+    error_of,
+    listed,
+    nats,
+    number,
+    percent_of,
+    plus_minus,
+    share,
+)
 from vaelab.studies.results import Results
 
 
@@ -16,16 +26,14 @@ def classification(results: Results) -> Sequence[Block]:
     likeliest = found["most_confused"]
     text = (
         "The CVAE gives log p(x|y) for every label y, at least a lower bound on it. So each class competes with its "
-        "own explanation of the image, and Bayes' "
-        f"rule turns the bounds into probabilities of the classes. It is right for {share(accuracy, 2)} of "
-        f"{accuracy.n:,} test images"
-        f" ({found['wrong']:,} errors), with {found['samples']} draws of z for each image and label "
-        "(importance-weighted bound). "
+        "own explanation of the image, and Bayes' rule turns the bounds into probabilities of the classes. It is right "
+        f"for {share(accuracy, 2)} of {accuracy.n:,} test images ({found['wrong']:,} errors), with {found['samples']} "
+        "draws of z for each image and label (importance-weighted bound). "
     )
     text += (
         f"That is {'far ' if accuracy.value - plain.value > 0.1 else ''}better than what z of the VAE tells "
-        f"({share(plain)}, C8): nothing was trained for it, but the "
-        "labels were used in training, and the whole image is compared, not two numbers. "
+        f"({share(plain)}, C8): nothing was trained for it, but the labels were used in training, and the whole image "
+        f"is compared, not {results.values('space')['latent']} numbers alone. "
         if beyond(accuracy, plain)
         else f"That is no better than what z of the VAE tells ({share(plain)}, C8). "
     )
@@ -59,18 +67,12 @@ def transfer(results: Results) -> Sequence[Block]:
     mean = sum(style[name]["source"] for name in kept) / len(kept)
     text = (
         "Encode an image with its own label, decode the z with another: the class changes, what z holds stays. "
-        "Measured "
-        f"on {found['sources']:,} test images: a classifier of real images sees the new label in {share(new)} of the "
-        f"changed images and the old one in {share(old)} (in plain reconstructions it sees the own label in "
-        f"{share(own)}). "
-        "The images of a row have their style in common: over pairs of labels, the correlation is "
-        + listed([f"{number(style[name]['kept'])} for {name}" for name in kept])
-        + "; with sources in random order it would be "
+        f"Measured on {found['sources']:,} test images: a classifier of real images sees the new label in {share(new)} "
+        f"of the changed images and the old one in {share(old)} (in plain reconstructions it sees the own label in "
+        f"{share(own)}). The images of a row have their style in common: over pairs of labels, the correlation is "
+        f"{_each(style, kept, 'kept')}; with sources in random order it would be "
         f"{number(max(abs(row['shuffled']) for row in style.values()))} or less. With the source's own style, as the "
-        "real "
-        "image has it, the correlation is "
-        + listed([f"{number(style[name]['source'])} for {name}" for name in kept])
-        + ". "
+        f"real image has it, the correlation is {_each(style, kept, 'source')}. "
     )
     weakest = min(kept, key=lambda name: style[name]["source"])
     if mean > 0.3:
@@ -90,6 +92,10 @@ def transfer(results: Results) -> Sequence[Block]:
               "source; "
               "of a decoded image with the real source (class means taken out); between two labels, sources shuffled."),
     ]  # fmt: skip
+
+
+def _each(style: Mapping[str, Mapping[str, float]], names: Sequence[str], which: str) -> str:
+    return listed([f"{number(style[name][which])} for {name}" for name in names])
 
 
 def discussion(results: Results) -> Sequence[Block]:
@@ -115,68 +121,83 @@ def discussion(results: Results) -> Sequence[Block]:
 
 
 def _when(results: Results) -> str:
-    given, without = results.metric("unlabelled", "with_label"), results.metric("unlabelled", "without_label")
-    price = results.metric("unlabelled", "price")
-    gain, plain = results.metric("losses", "difference_negative_elbo"), results.metric("vae", "negative_elbo")
     knn = [results.metric(step, "knn_accuracy") for step in ("space", "cspace")]
-    entropy = results.values("unlabelled")["entropy"]
     text = (
         "Better, when labels are there and a class is to be chosen: samples of a wanted class, a classifier for "
-        "nothing more (C18), labels changed with the style "
-        f"kept (C19). And given the label the image is cheaper: {nats(gain)} less than the VAE needs, as the label "
-        "is told and z has room for more. "
-        "That is no fair comparison, as one bounds log p(x|y) and the other log p(x). A CVAE bounds log p(x) too, "
-        "as a mixture of its classes: without the "
-        f"label its bound is {nats(without)} (n = {without.n:,}), {nats(price)} above the {nats(given)} with it; "
-        f"naming one of the classes takes {number(entropy)} "
-        "nats at most. "
+        f"nothing more (C18), labels changed (C19). {_given(results)} {_without(results)}\n\n"
+        "Not better, when there are no labels, or wrong ones, for all training images; and when the encoder has to "
+        "work on images whose label is not known"
     )
-    text += (
-        f"So even without being told the label the CVAE is {number(plain.value - without.value)} nats better than "
-        "the VAE: its labels taught it a model with one part a class. "
-        if beyond(plain, without)
-        else f"So of images without labels the CVAE is no better a model than the VAE ({nats(plain)}). "
+    told = f"the class is told for {share(knn[0])} of the images by the VAE, for {share(knn[1])} by the CVAE."
+    if beyond(*knn):
+        return (
+            f"{text}. Nor when z itself is to say what an image is, for search, clusters or a classifier: by its "
+            f"neighbours in z, {told}"
+        )
+    return f"{text}. That z says less of the class, as one expects, is not so here: by its neighbours in z, {told}"
+
+
+def _given(results: Results) -> str:
+    """The gain with the label told, image by image."""
+    gain = results.metric("losses", "difference_negative_elbo")
+    if abs(gain.value) <= 2 * error_of(gain):
+        return f"Given the label, an image costs the CVAE as much as the VAE (a difference of {nats(gain)})."
+    size = f"{number(abs(gain.value))} ± {error_of(gain):.2f} nats"
+    if gain.value < 0:
+        return f"Yet even given the label, an image costs it {size} more than the VAE, contrary to what one expects."
+    return (
+        f"And given the label, an image costs it {size} less than the VAE. That is no fair comparison, as one bounds "
+        "log p(x|y) and the other log p(x)."
     )
-    text += (
-        "\n\nNot better, when there are no labels, or wrong ones, for all training images; when the encoder has to "
-        "work on images whose label is not known; and when z itself is to say "
-        "what an image is, for search, clusters or a classifier: by its neighbours in z, the class is told for "
-        f"{share(knn[0])} of the images by the VAE, for {share(knn[1])} by the CVAE."
+
+
+def _without(results: Results) -> str:
+    """Both as models of images without labels: bounds on the same quantity."""
+    given, without = results.metric("unlabelled", "with_label"), results.metric("unlabelled", "without_label")
+    price, plain = results.metric("unlabelled", "price"), results.metric("vae", "negative_elbo")
+    text = (
+        f"A CVAE bounds log p(x) too, as a mixture of its classes: without the label its bound is {nats(without)} "
+        f"(n = {without.n:,}), {nats(price)} above the {nats(given)} with it; naming one of the classes takes "
+        f"{number(results.values('unlabelled')['entropy'])} nats at most. "
     )
-    return text
+    if beyond(plain, without):
+        return (
+            f"{text}So even without being told the label the CVAE is {apart(plain, without)} nats better than the VAE "
+            "(the error as of different images): its labels taught it a model with one part a class."
+        )
+    return f"{text}So of images without labels the CVAE is no better a model than the VAE ({nats(plain)})."
 
 
 def _where(results: Results) -> str:
-    found = results.values("search")
+    return (
+        "In both, z is what a new image is made from: drawn from a simple prior, then sent through a network. In a "
+        "VAE it is also what an image is turned into: the encoder gives q(z|x), trained together with the decoder, and "
+        "a lower bound on log p(x). A GAN (Goodfellow et al. 2014) has a generator and a discriminator, but no encoder "
+        "and no likelihood: nobody tells the z of a given image, and it has to be searched for.\n\n"
+        f"{_searched(results)} And a searched z is a point: it does not say how sure one can be of it, as the "
+        "posterior does."
+    )
+
+
+def _searched(results: Results) -> str:
+    """z by a search with the decoder alone, against the encoder's."""
+    steps = results.values("search")["steps"]
     encoder, start, end = (results.metric("search", name) for name in ("encoder", "start", "search"))
     stuck, better = results.metric("search", "stuck"), results.metric("search", "better")
     text = (
-        "In both, z is what a new image is made from: drawn from a simple prior, then sent through a network. In a "
-        "VAE it is also what an image is turned into: the encoder gives q(z|x), trained "
-        "together with the decoder, and a lower bound on log p(x). A GAN (Goodfellow et al. 2014) has a generator "
-        "and a discriminator, but no encoder and no likelihood: nobody tells the z of a given "
-        "image, and it has to be searched for.\n\n"
-        f"What that means was tried here with the decoder alone. For {encoder.n} test images, one pass of the "
-        f"encoder gives a z with −log p(x|z) = {nats(encoder)}. A search from a draw of the prior starts "
-        f"at {nats(start)} and after {found['steps']} gradient steps is at {nats(end)}. "
+        f"What that means was tried here with the decoder alone. For {encoder.n} test images, one pass of the encoder "
+        f"gives a z with −log p(x|z) = {nats(encoder)}. A search from a draw of the prior starts at {nats(start)} and "
+        f"after {steps} gradient steps is at {nats(end)}. "
     )
+    ends = f"{share(better, 0)} of the searches end below the encoder's z, {share(stuck, 0)} more than 10 nats above it"
     if beyond(end, encoder):
-        text += (
-            f"The encoder does better in one pass; {share(stuck, 0)} of the searches end more than 10 nats above it."
+        return f"{text}On the average image the encoder does better, and in one pass; but {ends}."
+    if beyond(encoder, end):
+        return (
+            f"{text}So a search does better than the encoder on the average image, at {steps} times the passes: the "
+            f"encoder serves all images with one network, and its mean is not the best z of each. {ends}."
         )
-    elif end.value <= encoder.value:
-        text += (
-            f"So a search can do better than the encoder on the average image, at {found['steps']} times the passes: "
-            "the encoder serves all images with one network, and its mean is not the best z of each. "
-            f"{share(better, 0)} of the searches end below the encoder's z, {share(stuck, 0)} more than 10 nats "
-            "above it."
-        )
-    else:
-        text += (
-            f"On average that is no better than the encoder's one pass: {share(better, 0)} of the searches end below "
-            f"the encoder's z, {share(stuck, 0)} more than 10 nats above it."
-        )
-    return text + " And a searched z is a point: it does not say how sure one can be of it, as the posterior does."
+    return f"{text}On average that is no clear difference from the encoder's one pass: {ends}."
 
 
 def judge(results: Results) -> Text:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.conv_cvae.words import listed, number, percent_of, small
+from vaelab.studies.conv_cvae.words import counted, listed, number, percent_of, small
 from vaelab.studies.results import Results
 
 
@@ -20,9 +21,8 @@ def networks(results: Results) -> Sequence[Block]:
             "The encoder halves an image twice and ends in two linear layers, one for the mean of q(z|x), one for its "
             f"log-variance. The decoder is its mirror. {_verdict(found)}\n\n"
             "Two remarks. The sigmoid is part of the loss: the cross entropy is computed from its input (the logits), "
-            "which is the same number without rounding to log 0. And the sheet does not say with which random "
-            "weights to "
-            f"start; here it is `{config.model.init}` ("
+            "which is the same number without rounding to log 0. And the sheet does not say with which random weights "
+            f"to start; here it is `{config.model.init}` ("
             + (
                 "the encoder by He's rule, so that its 16 units begin alive; the decoder as PyTorch does)."
                 if config.model.init == "he-encoder"
@@ -48,9 +48,8 @@ def conditional(results: Results) -> Sequence[Block]:
     )
     return [
         Text(
-            f"{way} {_verdict(found)} The label costs {added:,} more weights. It is the same class as the VAE: "
-            "without a "
-            "condition, these two layers are not there."
+            f"{way} {_verdict(found)} The label costs {added:,} more weights. In the code it is the same class as the "
+            "VAE: without a condition, these two layers are not there."
         ),
         _table(found, "the conditional VAE"),
     ]
@@ -108,7 +107,7 @@ def sampling(results: Results) -> Sequence[Block]:
         Text(
             "A random draw has no derivative. Written as above, the randomness ε comes from outside and z is a smooth "
             "function of what the encoder gives: ∂z/∂μ = 1 and ∂z/∂v = (z − μ) / 2. The derivatives that the code "
-            f"computes differ from these by {found['gradient_error']:.0e} at most, over 1,000 random cases."
+            f"computes differ from these by {small(found['gradient_error'], 0)} at most, over 1,000 random cases."
         ),
         Answer(
             "Do the draws have the right mean and log-variance?",
@@ -141,12 +140,10 @@ def log_variance(results: Results) -> Sequence[Block]:
         Answer(
             "Why does the encoder give the log-variance and not the standard deviation?",
             "A linear layer gives any real number. As v = log σ² every one of them is allowed, because σ = exp(v/2) is "
-            "positive; as σ itself only positive ones are. And the gradient stays small: that of the KL with respect "
-            "to v "
-            f"is never below −½. At σ = {least['sigma']:g} it is {number(least['by_log_variance'], 2)}, while the "
-            "one with "
-            f"respect to σ is {number(least['by_sigma'], 0)}: one plain gradient step with rate 0.001 would move σ "
-            "from "
+            "positive; as σ itself only positive ones are. And towards small σ the gradient stays small: that of the "
+            f"KL with respect to v is never below −½. At σ = {least['sigma']:g} it is "
+            f"{number(least['by_log_variance'], 2)}, while the one with respect to σ is "
+            f"{number(least['by_sigma'], 0)}: one plain gradient step with rate 0.001 would move σ from "
             f"{least['sigma']:g} to {small(least['step_of_sigma'])}, a factor of "
             f"{least['step_of_sigma'] / least['sigma']:,.0f}; the step in v moves it to "
             f"{least['step_of_log_variance']:.7f}.",
@@ -174,9 +171,8 @@ def _heads_text(found: Mapping[str, Any]) -> str:
     heads = found["heads"]
     own = heads["log-variance"]
     first = (
-        f"Sheet C's VAE was trained for {found['steps']:,} steps, from {_counted(found['seeds'], 'set')} of first "
-        "weights, "
-        "with the second linear layer's output read in five ways."
+        f"Sheet C's VAE was trained for {found['steps']:,} steps, from {counted(found['seeds'], 'set')} of first "
+        "weights, with the second linear layer's output read in five ways."
     )
     each = [_head_text(name, head, own, found["steps"]) for name, head in heads.items()]
     return "\n\n".join([first, *each, _heads_conclusion(heads)])
@@ -189,11 +185,9 @@ def _heads_conclusion(heads: Mapping[str, Any]) -> str:
     if not failed or not fine:
         return "All of them could be trained here." if fine else "None of them could be trained here."
     return (
-        f"So the training breaks off with {listed(failed)} and runs with {listed(fine)}. What is needed is that "
-        "every output "
-        "of the layer means a positive σ. The log-variance gives that without a special function, and towards small "
-        "σ the "
-        "gradient of its KL does not grow."
+        f"So the training breaks off with {listed(failed)} and runs with {listed(fine)}. What is needed is that every "
+        "output of the layer means a positive σ. The log-variance gives that without a special function, and towards "
+        "small σ the gradient of its KL does not grow."
     )
 
 
@@ -204,15 +198,13 @@ def _head_text(name: str, head: Mapping[str, Any], own: Mapping[str, Any], steps
     if failed:
         when = listed([str(step) for step in sorted(set(failed))])
         return (
-            f"{name}: {len(failed)} of {_counted(count, 'training')} ended in a loss or gradient that is no number, "
+            f"{name}: {len(failed)} of {counted(count, 'training')} ended in a loss or gradient that is no number, "
             f"at step {when}. {percent_of(head['not_positive'], 0)} of the first batch's outputs are not "
             "positive, and their log is no finite number."
         )
     loss = _mean(head["losses"])
-    sizes = (
-        f"The layer's gradient was {number(head['largest'])} at the largest and {number(head['median'])} in the middle."
-    )
-    ends = "the training" if count == 1 else f"all {count} trainings"
+    sizes = f"The layer's gradient was {_size(head['largest'])} at the largest, {_size(head['median'])} in the median."
+    ends = "the training" if count == 1 else "both trainings" if count == 2 else f"all {count} trainings"
     if name == "log-variance" or reference is None or loss is None:
         return f"{name}: {ends} came to the end, at a loss of {number(loss)} nats. {sizes}"
     if own["largest"]:
@@ -229,9 +221,10 @@ def _heads_table(found: Mapping[str, Any]) -> Table:
     rows = []
     for name, head in found["heads"].items():
         stopped = [step for step in head["stopped"] if step is not None]
-        end = "came to the end" if not stopped else "no number at step " + listed([str(step) for step in stopped])
+        steps = listed([str(step) for step in sorted(set(stopped))])
+        end = f"no number at step {steps}" if stopped else "came to the end"
         rows.append([name, percent_of(head["not_positive"], 0), end, number(_mean(head["losses"])),
-                     number(head["largest"]), number(head["median"])])  # fmt: skip
+                     _size(head["largest"]), _size(head["median"])])  # fmt: skip
     return Table(
         [
             "output read as",
@@ -243,9 +236,8 @@ def _heads_table(found: Mapping[str, Any]) -> Table:
         ],
         rows,
         f"Five ways to read the second layer's output; the loss is the mean of the last {found['last']} steps, nats "
-        "per "
-        "image; gradients are of that layer's weights. Where there are several first weights: means, of the largest "
-        "the largest.",
+        "per image; gradients are of that layer's weights. Where there are several first weights: means, of the "
+        "largest the largest.",
     )
 
 
@@ -253,8 +245,11 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}" + ("" if count == 1 else "s")
+def _size(gradient: float | None) -> str:
+    """``11,821``, ``3.25``."""
+    if gradient is None or not math.isfinite(gradient) or gradient < 1000:
+        return number(gradient)
+    return f"{gradient:,.0f}"
 
 
 def hand_cases(results: Results) -> Sequence[Block]:
@@ -277,20 +272,16 @@ def hand_cases(results: Results) -> Sequence[Block]:
             "Are both terms right?",
             (
                 f"Yes. All {len(cases)} cases below were computed by the same objective that trains the models, and "
-                "the "
-                f"largest difference from the number by hand is {worst:.0e} (rounding, and the soft bound that keeps "
-                "log σ from "
-                "overflowing); the loss is the sum of the two terms each time. "
+                f"the largest difference from the number by hand is {small(worst, 0)} (rounding, and the soft bound "
+                "that keeps log σ from overflowing); the loss is the sum of the two terms each time. "
                 if right
-                else f"No: the largest difference from the number by hand is {worst:.2g}. "
+                else f"No: the largest difference from the number by hand is {small(worst)}. "
             )
-            + f"The KL is 0 where mean and log-variance are 0; over {found['posteriors']:,} other posteriors, as "
-            "near to it "
-            f"as a thousandth, the least KL is {least:.1e}, "
-            f"{'positive as it must be' if least > 0 else 'not positive: wrong'}. "
-            "For grey pixels the cross entropy is not 0 even where the decoder is exactly right, as the case of ½ "
-            "shows: "
-            "so the reconstruction term of grey images has a floor above 0.",
+            + f"The KL is 0 where mean and log-variance are 0; over {found['posteriors']:,} other posteriors, as near "
+            f"to it as a thousandth, the least KL is {small(least)}, "
+            f"{'positive as it must be' if least > 0 else 'not positive: wrong'}. For grey pixels the cross entropy is "
+            "not 0 even where the decoder is exactly right, as the case of ½ shows: so the reconstruction term of grey "
+            "images has a floor above 0.",
         ),
         Table(
             ["case", "by hand", "number", "the code gives"],

@@ -34,17 +34,16 @@ def classes(results: Results) -> Sequence[Block]:
         verdict = "Yes, and well"
     else:
         verdict = "Yes, but with errors"
-    text = (f"{verdict}: from the two numbers of z alone" if found["latent"] == 2 else f"{verdict}: from z alone") + (
-        f", 15 nearest neighbours are right for {share(knn)} and a linear classifier for {share(linear)} of "
-        f"{knn.n:,} test images; "
-        f"always the most frequent class, {found['majority_class']}, would be right for {share(majority)}. "
+    text = (
+        f"{verdict}: from {'the two numbers of z' if found['latent'] == 2 else 'z'} alone, 15 nearest neighbours are "
+        f"right for {share(knn)} and a linear classifier for {share(linear)} of {knn.n:,} test images; always the most "
+        f"frequent class, {found['majority_class']}, would be right for {share(majority)}. "
     )
     gap = knn.value - linear.value
     if beyond(knn, linear):
         text += (
             f"Neighbours do better than straight lines by {number(100 * gap, 1)} percentage points: the regions are "
-            "bent, or one class "
-            "has several parts. "
+            "bent, or one class has several parts. "
         )
     if mixed:
         text += "The classes that share a region most: " + listed(
@@ -87,126 +86,6 @@ def _neighbours(found: Mapping[str, Any]) -> Table:
         rows.append([names[i], percent_of(row[i], 0), rest or "–"])
     return Table(["class", "neighbours of the same class", "of others, most frequent first"], rows,
                  "Of each test image the 15 nearest training images in the latent space: their labels.")  # fmt: skip
-
-
-def seeds(results: Results) -> Sequence[Block]:
-    """C9."""
-    found = results.values("seeds")
-    pairs = found["pairs"]
-    if not pairs:
-        return [
-            Answer("Does retraining give the same latent space?", "Only one seed was trained: give `--set seeds=3`.")
-        ]
-    blocks: list[Block] = [Answer("Does retraining give the same latent space?", _seeds_text(found)), _pairs(found)]
-    if found["latent"] == 2:
-        others = len(found["seeds"]) - 1
-        blocks.append(
-            results.picture(
-                "seeds",
-                "planes",
-                "The same test images, encoded by trainings that differ in nothing but the seed; then the "
-                f"{'other one' if others == 1 else 'others'} turned (or mirrored), scaled and shifted to lie as well "
-                "as possible on the first.",
-                "Scatter plots of the latent planes of several seeds, with the same colours for the classes.",
-            )
-        )
-    blocks.append(_losses(found))
-    return blocks
-
-
-def _seeds_text(found: Mapping[str, Any]) -> str:
-    """No, unless the numbers say otherwise."""
-    pairs = found["pairs"]
-    plain, turned, cka, shuffled = (
-        [_value(pair[name]) for pair in pairs] for name in ("r2_plain", "procrustes", "linear_cka", "shuffled")
-    )
-    same = min(plain) > 0.9
-    text = ("Yes: the spaces agree as they are, which one would not expect. " if same else "No. ") + (
-        f"{len(found['seeds'])} trainings from other first weights (and another order of batches), the same "
-        f"{found['images']:,} test images: taken as "
-        f"they are, one space explains a share R² of {_range(plain)} of another's variance (1: the same; below 0: "
-        "worse than the mean). "
-    )
-    if found["latent"] == 2:
-        turns = listed([
-            f"a turn by {number(pair['angle'], 0)}°" if not pair["mirrored"] else "a mirror image"
-            for pair in pairs
-        ])  # fmt: skip
-        text += (
-            "N(0, I) looks the same from every side, so nothing in the loss fixes the axes: they may come out "
-            "turned, mirrored or "
-            f"swapped. What lays one best on the other is {turns}. "
-        )
-    if min(turned) > 0.95:
-        text += (
-            f"After the best rotation, reflection and scale R² is {_range(turned)} (Procrustes): the spaces are the "
-            "same but for that. "
-        )
-    else:
-        text += (
-            f"After the best rotation, reflection and scale R² is {_range(turned)} (Procrustes): "
-            f"{'much is shared, but' if min(turned) > 0.5 else 'less than half is shared, and'} turning is not all "
-            "that differs: the "
-            "arrangement itself is another one. "
-        )
-    text += (
-        f"Linear CKA, which needs no rotation, is {_range(cka)}. Between unrelated spaces (the images of one in "
-        "another order) the R² would be "
-        f"{_range(shuffled, 4)}. Only swapping and mirroring axes, without turning, leaves a mean correlation of "
-        f"{_range([pair['axes'] for pair in pairs])} between paired axes.\n\n"
-    )
-    if found["spread"] is not None:
-        alike = found["spread"] < 0.02 * abs(found["mean"])
-        text += (
-            f"{'Yet the models are about equally good' if alike else 'Nor are the models equally good'}: the test "
-            "−ELBO is "
-            f"{number(found['mean'])} nats on average, with a standard deviation of {number(found['spread'])} over the "
-            f"seeds (the standard error of one of them over images is {number(max(found['losses_error']))}). "
-        )
-        text += (
-            "So many different latent spaces explain the images equally well, and a position in one means nothing in "
-            "another."
-            if alike
-            else "The start decides how good the training becomes, too."
-        )
-    return text
-
-
-def _value(found: Any) -> float:
-    return float(found["value"]) if isinstance(found, Mapping) else float(found)
-
-
-def _range(values: Sequence[float], digits: int = 2) -> str:
-    low, high = number(min(values), digits), number(max(values), digits)
-    return low if low == high else f"{low} to {high}"
-
-
-def _pairs(found: Mapping[str, Any]) -> Table:
-    seed = dict(zip(found["names"], found["seeds"], strict=True))
-    rows = []
-    for pair in found["pairs"]:
-        procrustes, cka = (Metric.from_json(pair[name]) for name in ("procrustes", "linear_cka"))
-        turn = "–" if "angle" not in pair else "mirrored" if pair["mirrored"] else f"{number(pair['angle'], 0)}°"
-        both = f"{seed[pair['first']]} and {seed[pair['second']]}"
-        rows.append([both, number(pair["r2_plain"]), number(pair["axes"]), turn,
-                     plus_minus(procrustes, 3), plus_minus(cka, 3), number(pair["shuffled"], 4)])  # fmt: skip
-    return Table(
-        ["seeds", "R² as they are", "axes paired", "rotation", "R² after rotation", "linear CKA", "R² if shuffled"],
-        rows,
-        f"Agreement of latent spaces over the same {found['images']:,} test images; ± bootstrap standard error. Axes "
-        "paired: mean "
-        "correlation, without its sign, of each axis with its best partner.",
-    )
-
-
-def _losses(found: Mapping[str, Any]) -> Table:
-    rows = [
-        [str(seed), f"{number(loss)} ± {error:.2f}", "–" if active is None else f"{active:g} of {found['latent']}"]
-        for seed, loss, error, active in zip(
-            found["seeds"], found["losses"], found["losses_error"], found["active"], strict=True
-        )
-    ]
-    return Table(["seed", "test −ELBO, nats per image", "dimensions in use"], rows, "The same training from each seed.")
 
 
 def prior(results: Results) -> Sequence[Block]:
@@ -260,9 +139,8 @@ def _prior_text(results: Results, found: Mapping[str, Any]) -> str:
     information = results.metric("space", "mutual_information")
     text = (
         "Taken over all images, z should follow the prior N(0, I): new images are decoded from draws of it. A single "
-        "image's posterior "
-        f"need not: it says where this image is. Measured on {found['images']:,} test images: the mean of z is "
-        f"{number(length.value, 3)} ± {error_of(length):.3f} from the origin (should be 0), its variance "
+        f"image's posterior need not: it says where this image is. Measured on {found['images']:,} test images: the "
+        f"mean of z is {number(length.value, 3)} ± {error_of(length):.3f} from the origin (should be 0), its variance "
         f"{plus_minus(variance, 3)} (should be 1). "
     )
     narrow = _own_variance(results, found)
@@ -270,17 +148,16 @@ def _prior_text(results: Results, found: Mapping[str, Any]) -> str:
         text += f"A single image's posterior has a standard deviation of about {number(math.sqrt(max(narrow, 0.0)))}. "
     part = marginal.value / kl.value if kl.value > 0 else math.nan
     text += (
-        f"The marginal KL(q(z) ‖ N(0, I)) is {nats(marginal, 3)}, which is {percent_of(part)} of the mean KL of "
-        f"single images ({nats(kl)}); the rest, "
-        f"{nats(information)}, is what z tells about which image it was (mutual information). "
+        f"The marginal KL(q(z) ‖ N(0, I)) is {nats(marginal, 3)}, which is {percent_of(part)} of the mean KL of single "
+        f"images ({nats(kl)}); the rest, {nats(information)}, is what z tells about which image it was (mutual "
+        "information). "
     )
     if "aggregate_energy_p_value" in found:
         p = results.metric("space", "aggregate_energy_p_value")
         if p.value <= 0.05:
             text += (
                 f"A test finds the difference from N(0, I) beyond chance (energy test on {p.n:,} draws, p = "
-                f"{small(p.value)}): z does not follow it "
-                f"exactly. {_size(marginal.value)}"
+                f"{small(p.value)}): z does not follow it exactly. {_size(marginal.value)}"
             )
         else:
             text += (
@@ -303,18 +180,15 @@ def _own_variance(results: Results, found: Mapping[str, Any]) -> float | None:
 
 
 def _size(marginal: float) -> str:
+    begin = "By the marginal KL the difference is"
     if marginal < 0.1:
-        return (
-            "How large the difference is, says the marginal KL: it is small, so the prior is a good stand-in for where "
-            "images are."
-        )
+        return f"{begin} small: the prior is a good stand-in for where images are."
     if marginal < 0.5:
         return (
-            "How large it is, says the marginal KL: moderate. The outline is right, but there are thin places "
-            "between the classes' regions, where "
+            f"{begin} moderate: the outline is right, but there are thin places between the classes' regions, where "
             "the prior draws and no image is (see the scatter, C10)."
         )
-    return "How large it is, says the marginal KL: large. Many draws of the prior fall where no image is."
+    return f"{begin} large: draws of the prior often fall where few images or none are (see the scatter, C10)."
 
 
 def compared(results: Results) -> Sequence[Block]:
@@ -345,54 +219,51 @@ def compared(results: Results) -> Sequence[Block]:
 
 
 def _r2(found: Mapping[str, float] | None) -> str:
-    return "–" if found is None else f"{percent_of(found['r2'])} ± {100 * found['error']:.1f}"
+    return "–" if found is None else f"{number(100 * found['r2'], 1)} ± {100 * found['error']:.1f} %"
 
 
 def _compared_text(metric: Mapping[tuple[str, str], Metric], values: Mapping[str, Mapping[str, Any]]) -> str:
     first, second = metric["vae", "knn_accuracy"], metric["cvae", "knn_accuracy"]
     linear, other = metric["vae", "linear_accuracy"], metric["cvae", "linear_accuracy"]
     majority = metric["cvae", "majority"]
-    falls = beyond(first, second)
     text = (
         "The VAE's z has to say everything about an image, so also which class it is: classes come apart. The CVAE's "
-        "decoder is told the class, and "
-        "every nat that z spent on it would be paid for nothing in the KL. "
+        "decoder is told the class, and every nat that z spent on it would be paid for nothing in the KL. "
     )
+    between = (
+        f"Of the variance of z {percent_of(values['vae']['between_all'])} is between the classes' means in the VAE, "
+        f"{percent_of(values['cvae']['between_all'])} in the CVAE. "
+    )
+    if not beyond(first, second):
+        return (
+            f"{text}Yet here z tells the class no worse than in the VAE ({share(first)} and {share(second)} by nearest "
+            f"neighbours), contrary to the textbook. {between}{_room(values)}"
+        )
     text += (
         f"So z forgets it: from z, 15 nearest neighbours tell {share(first)} of the test images' classes in the VAE "
-        f"and {share(second)} in the CVAE, a linear "
-        f"classifier {share(linear)} and {share(other)}; guessing gives {share(majority)}. The classes lie over each "
-        "other, which is why the scatter shows one "
-        "mixed cloud. "
-        if falls
-        else f"Yet here z tells the class no worse than in the VAE ({share(first)} and {share(second)} by nearest "
-        "neighbours), contrary to the textbook. "
-    )
-    text += (
-        f"Of the variance of z {percent_of(values['vae']['between_all'])} is between the classes' means in the VAE, "
-        f"{percent_of(values['cvae']['between_all'])} in "
-        "the CVAE. "
+        f"and {share(second)} in the CVAE, a linear classifier {share(linear)} and {share(other)}; always the most "
+        f"frequent class would be right for {share(majority)}. The classes lie over each other, which is why the "
+        f"scatter shows one mixed cloud. {between}"
     )
     if beyond(second, majority, 3):
         text += (
-            f"It does not forget all: {share(second)} is above guessing, so the clouds of the classes are not all "
-            "alike, as they would be if each "
-            "of them followed N(0, I). "
+            f"It does not forget all: {share(second)} is above the share of the most frequent class, so the clouds of "
+            "the classes are not all alike, as they would be if each of them followed N(0, I). "
         )
-    style = {name: (values["vae"]["style"][name], values["cvae"]["style"][name]) for name in values["vae"]["style"]}
-    gained = [
-        name
-        for name, (a, b) in style.items()
-        if a is not None and b is not None and b["r2"] - a["r2"] > 2 * math.hypot(a["error"], b["error"])
-    ]
-    lost = [
-        name
-        for name, (a, b) in style.items()
-        if a is not None and b is not None and a["r2"] - b["r2"] > 2 * math.hypot(a["error"], b["error"])
-    ]
+    return text + _room(values)
+
+
+def _room(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which measures of style z tells more of, and less of, where it need not tell the class."""
+    gained, lost = [], []
+    for name, a in values["vae"]["style"].items():
+        b = values["cvae"]["style"][name]
+        if a is None or b is None or abs(b["r2"] - a["r2"]) <= 2 * math.hypot(a["error"], b["error"]):
+            continue
+        (gained if b["r2"] > a["r2"] else lost).append(name)
+    text = ""
     if gained:
-        more = listed(gained)
-        text += f"The room is used for style: the CVAE's z tells more about {more} within a class than the VAE's. "
+        text = f"The room is used for style: the CVAE's z tells more about {listed(gained)} within a class. "
     if lost:
-        text += f"It tells less about {listed(lost)}. "
+        text += f"It tells less about {listed(lost)} within a class than the VAE's. "
     return text

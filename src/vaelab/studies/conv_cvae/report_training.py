@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.conv_cvae.words import NAMES, SHEET, SHEET_BATCH, SHEET_UNIT, is_the_sheets, nats, number
+from vaelab.studies.conv_cvae.words import NAMES, SHEET, SHEET_BATCH, SHEET_UNIT, error_of, is_the_sheets, nats, number
 from vaelab.studies.results import Results
 
 TERMS = ("negative_elbo", "reconstruction", "kl")
@@ -19,22 +19,30 @@ def vae(results: Results) -> Sequence[Block]:
 
 def cvae(results: Results) -> Sequence[Block]:
     """C14."""
-    text = (
-        "Trained as the VAE: the same batch size, rate and number of epochs. The label is given to both networks, in "
-        "training and in testing."
+    alike = results.config("vae").training == results.config("cvae").training
+    label = "The label is given to both networks, in training and in testing."
+    begin = (
+        [Text(f"Trained as the VAE: the same batch size, rate and number of epochs. {label}")]
+        if alike
+        else [_protocol(results, "cvae"), Text(label)]
     )
-    gain = results.metric("losses", "difference_negative_elbo")
-    answer = Answer(
-        "What does the label change in the losses?",
-        f"On the same test images the CVAE's −ELBO is {nats(gain)} "
-        f"{'lower' if gain.value > 0 else 'higher (negative: the label did not help)'} "
-        f"than the VAE's: {nats(results.metric('losses', 'difference_reconstruction'))} of it in the reconstruction "
-        "and "
-        f"{nats(results.metric('losses', 'difference_kl'))} in the KL (VAE less CVAE, each image with itself). What "
-        "this "
-        "compares is discussed under C20.",
+    return [*begin, *_losses(results, "cvae"), Answer("What does the label change in the losses?", _label(results))]
+
+
+def _label(results: Results) -> str:
+    """VAE less CVAE, each image with itself."""
+    gain, reconstruction, kl = (results.metric("losses", f"difference_{term}") for term in TERMS)
+    size = f"{number(abs(gain.value))} ± {error_of(gain):.2f} nats"
+    if abs(gain.value) <= 2 * error_of(gain):
+        text = f"Nothing clear: on the same test images the −ELBO of VAE and CVAE differ by {size}"
+    elif gain.value > 0:
+        text = f"On the same test images the CVAE's −ELBO is {size} lower than the VAE's"
+    else:
+        text = f"On the same test images the CVAE's −ELBO is {size} higher than the VAE's: the label did not help"
+    return (
+        f"{text}. VAE less CVAE, each image with itself, is {nats(reconstruction)} in the reconstruction and "
+        f"{nats(kl)} in the KL. What this compares is discussed under C20."
     )
-    return [Text(text), *_losses(results, "cvae"), answer]
 
 
 def _protocol(results: Results, run: str) -> Text:
@@ -48,12 +56,10 @@ def _protocol(results: Results, run: str) -> Text:
     )
     return Text(
         f"Batch size {training.batch_size}, Adam with rate {training.lr:g}, {training.epochs} epochs, seed "
-        f"{training.seed}; "
-        f"{facts.get('train', 0):,} training and {facts.get('test', 0):,} test images of {config.data.name}, grey "
-        f"pixels.{average} "
-        f"While it trains, the curves are drawn anew in `runs/{run}/figures/curves.png` after every epoch (epochs of "
-        "a few "
-        "seconds: after some of them, so that drawing takes a tenth of the time at most), so they can be watched."
+        f"{training.seed}; {facts.get('train', 0):,} training and {facts.get('test', 0):,} test images of "
+        f"{config.data.name}, grey pixels.{average} While it trains, the curves can be watched: "
+        f"`runs/{run}/figures/curves.png` is drawn anew after every epoch (after some of them where epochs take a few "
+        "seconds, so that drawing takes a tenth of the time at most)."
     )
 
 
@@ -81,7 +87,7 @@ def _losses(results: Results, run: str) -> list[Block]:
             ["epoch", "train −ELBO", "reconstruction", "KL", "test −ELBO", "reconstruction", "KL"],
             rows,
             "Nats per image. Train: mean over the batches of the epoch, while the weights change. Test: after the "
-            "epoch.",
+            "epoch, with other draws of z than those of the final test.",
         ),
     ]
 
@@ -90,14 +96,15 @@ def _end(results: Results, run: str, train: Mapping[str, Any], test: Mapping[str
     negative, reconstruction, kl = (results.metric(run, term) for term in TERMS)
     text = (
         f"The test −ELBO is {nats(negative)} per image (n = {negative.n:,}), of which reconstruction "
-        f"{nats(reconstruction)} "
-        f"and KL {nats(kl)}."
+        f"{nats(reconstruction)} and KL {nats(kl)}."
     )
     if is_the_sheets(results, run):
         sheet = SHEET[run]
+        gap = negative.value - sheet[0]
+        clear = abs(gap) > 2 * error_of(negative)
         text += (
-            f" The sheet's own results are {sheet[0]}, {sheet[1]} and {sheet[2]} nats: this run is "
-            f"{number(abs(negative.value - sheet[0]))} nats {'better' if negative.value <= sheet[0] else 'worse'}."
+            f" The sheet's own results are {sheet[0]}, {sheet[1]} and {sheet[2]} nats: this run is {number(abs(gap))} "
+            f"nats {'better' if gap <= 0 else 'worse'}{'' if clear else ', which is within two standard errors'}."
         )
     values = results.values("losses")
     if f"{run}_plain" in values:
@@ -144,10 +151,8 @@ def _unit(results: Results) -> list[Block]:
             "Why are the sheet's losses smaller by a factor of 32?",
             "The sheet adds up the mean loss of every batch and divides by the number of images, not by the number of "
             "batches. A mean over a batch is already divided by the batch size, so its numbers are nats per image "
-            "divided by "
-            f'the batch size (32 in the sheet, {size} here). Its "around 5" (4.872) is 4.872 · 32 = 155.9 nats. '
-            "Computed literally as the sheet "
-            f"does, the factor is {n:,} / {batches:,} = {n / batches:.2f}, as "
+            f'divided by the batch size (32 in the sheet, {size} here). Its "around 5" (4.872) is 4.872 · 32 = 155.9 '
+            f"nats. Computed literally as the sheet does, the factor is {n:,} / {batches:,} = {n / batches:.2f}, as "
             + (
                 "all batches are full."
                 if n % size == 0
@@ -179,8 +184,7 @@ def latents(results: Results) -> Sequence[Block]:
             ["latent dimensions", "test −ELBO", "reconstruction", "KL", "dimensions in use", "KL of each in use"],
             rows,
             "Nats per image ± standard error over test images; the same networks, batches and epochs, one training "
-            "each. A "
-            "dimension is in use where its posterior means vary over the images (variance above 0.01).",
+            "each. A dimension is in use where its posterior means vary over the images (variance above 0.01).",
             bold=[i for i, row in enumerate(found) if row["run"] == "vae"],
         ),
         results.picture("latents", "terms", f"The loss and its two terms with {' / '.join(sizes)} latent dimensions.",

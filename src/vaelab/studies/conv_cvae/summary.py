@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vaelab.report.blocks import Verdict
-from vaelab.studies.conv_cvae.words import NAMES, SHEET, SHEET_UNIT, is_the_sheets, nats, number, plus_minus, share
+from vaelab.studies.conv_cvae.report_seeds import SAME
+from vaelab.studies.conv_cvae.words import (
+    NAMES,
+    SHEET,
+    SHEET_UNIT,
+    beyond,
+    is_the_sheets,
+    nats,
+    number,
+    plus_minus,
+    share,
+    small,
+)
 from vaelab.studies.results import Results
 from vaelab.studies.study import Cell, Summary
 
@@ -19,22 +31,29 @@ def summarise(results: Results) -> Summary:
     agreement = [pair["procrustes"]["value"] for pair in results.values("seeds")["pairs"]]
     text = (
         f"Sheet C's convolutional VAE with {config.model.latent} latent dimensions and its conditional twin were "
-        f"trained for {config.training.epochs} epochs at batch "
-        f"size {config.training.batch_size}: {nats(vae)} and {nats(cvae)} per test image. From z alone, 15 nearest "
-        f"neighbours tell {share(knn[0])} of the "
-        f"classes in the VAE and {share(knn[1])} in the CVAE, whose label makes z free for style; the CVAE "
-        f"classifies {share(accuracy)} of the test images by Bayes' rule. "
-        f"The aggregate posterior of the VAE is {nats(marginal, 3)} from N(0, I)."
+        f"trained for {config.training.epochs} epochs at batch size {config.training.batch_size}: their test −ELBO is "
+        f"{nats(vae)} and {nats(cvae)} per image. From z alone, 15 nearest neighbours find the class of "
+        f"{share(knn[0])} of the test images in the VAE and of {share(knn[1])} in the CVAE"
+        f"{', which is told the label, so that its z need not say it' if beyond(*knn) else ''}; the CVAE classifies "
+        f"{share(accuracy)} of them rightly by Bayes' rule. The aggregate posterior of the VAE is "
+        f"{nats(marginal, 3)} from N(0, I) (KL)."
     )
     if agreement:
         text += (
-            f" Trained again from another seed, the latent space is another one: after the best rotation R² is "
+            f" Trained again from another seed, the latent space is {_same(agreement)}: R² after the best rotation is "
             f"{number(min(agreement))}{'' if len(agreement) == 1 else ' to ' + number(max(agreement))}."
-            if min(agreement) < 0.95
-            else " Trained again from another seed, the latent space is the same up to a rotation (R² at least "
-            f"{number(min(agreement))})."
         )
     return Summary(text, verdicts(results), [("plane", "scatter"), ("cplane", "scatter")])
+
+
+def _same(agreement: Sequence[float]) -> str:
+    """
+    >>> _same([0.99]), _same([0.3, 0.99])
+    ('the same but for a rotation', 'not always the same, even after a rotation')
+    """
+    if min(agreement) > SAME:
+        return "the same but for a rotation"
+    return f"not {'always ' if max(agreement) > SAME else ''}the same, even after a rotation"
 
 
 def verdicts(results: Results) -> list[Verdict]:
@@ -55,7 +74,10 @@ def verdicts(results: Results) -> list[Verdict]:
     worst = max(abs(case["found"] - case["expected"]) for case in cases)
     found.append(
         Verdict(
-            f"loss terms on {len(cases)} hand cases", f"largest difference {worst:.0e} nats", "< 1e-05", worst < 1e-5
+            f"loss terms on {len(cases)} hand cases",
+            f"largest difference {small(worst, 0)} nats",
+            "< 10⁻⁵",
+            worst < 1e-5,
         )
     )
     draws = results.values("draws")
@@ -72,9 +94,6 @@ def verdicts(results: Results) -> list[Verdict]:
 
 def cells(results: Results) -> Sequence[Cell]:
     """A short notebook: the same results by the public API."""
-    settings = results.settings
-    cells_, extent, label = settings["cells"], settings["extent"], results.values("cplane")["classes"][0]
-    plane = results.values("plane")["plane"]
     found = [
         Cell(
             "Both models, as the study trained them. `evaluate` computes the bound on all test images again.",
@@ -86,23 +105,33 @@ def cells(results: Results) -> Sequence[Cell]:
         Cell("The curves (C5).", 'vae.figure("curves")'),
         Cell("Reconstructions of test images.", 'vae.figure("reconstructions", count=10)'),
     ]  # fmt: skip
-    if plane:
-        found += [
-            Cell(
-                "The latent plane, decoded (C7). Try another `extent`: what is far outside?",
-                f'vae.figure("latent-grid", cells={cells_}, extent={extent})',
-            ),
-            Cell(
-                "Where the encoder puts the training images (C10).",
-                'vae.figure("latent-scatter", split="train", legend="colorbar")',
-            ),
-            Cell(
-                "The CVAE's plane for one class (C15). Try another label.",
-                f'cvae.figure("latent-grid", cells={cells_}, extent={extent}, label={label})',
-            ),
-            Cell("And its scatter (C16).", 'cvae.figure("latent-scatter", split="train", legend="colorbar")'),
-        ]
-    found += [
+    if results.values("plane")["plane"]:
+        found += _of_the_plane(results)
+    return [*found, *_of_any_size(results)]
+
+
+def _of_the_plane(results: Results) -> list[Cell]:
+    cells_, extent = results.settings["cells"], results.settings["extent"]
+    label = results.values("cplane")["classes"][0]
+    return [
+        Cell(
+            "The latent plane, decoded (C7). Try another `extent`: what is far outside?",
+            f'vae.figure("latent-grid", cells={cells_}, extent={extent})',
+        ),
+        Cell(
+            "Where the encoder puts the training images (C10).",
+            'vae.figure("latent-scatter", split="train", legend="colorbar")',
+        ),
+        Cell(
+            "The CVAE's plane for one class (C15). Try another label.",
+            f'cvae.figure("latent-grid", cells={cells_}, extent={extent}, label={label})',
+        ),
+        Cell("And its scatter (C16).", 'cvae.figure("latent-scatter", split="train", legend="colorbar")'),
+    ]
+
+
+def _of_any_size(results: Results) -> list[Cell]:
+    return [
         Cell(
             "Images at places of your own choice: change the numbers.",
             "import torch\nfrom vaelab import plots\n\n"
@@ -116,12 +145,11 @@ def cells(results: Results) -> Sequence[Cell]:
             "plots.image_grid(images.flatten(0, 1), columns=images.shape[1], column_labels=list(cvae.class_names))",
         ),
         Cell(
-            "The ten (or so) most likely labels of a few images by Bayes' rule (C18): each row adds up to 1.",
+            "The probability of each label of a few images by Bayes' rule (C18): each row adds up to 1.",
             "from vaelab.applications.classification import label_bounds\n\n"
             'bounds = label_bounds(cvae.model, few, "grey")\nbounds.softmax(1).round(decimals=3)',
         ),
     ]
-    return found
 
 
 def _numbers(latent: int) -> str:

@@ -13,6 +13,7 @@ SHEET = {"vae": (155.9, 150.0, 5.9), "cvae": (131.8, 127.1, 4.7)}
 SHEET_UNIT = {"vae": 4.872, "cvae": 4.118}
 """The same −ELBO as the sheet prints it."""
 SHEET_BATCH = 32
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NAMES = {"vae": "VAE", "cvae": "CVAE"}
 
 
@@ -49,15 +50,23 @@ def percent_of(value: float, digits: int = 1) -> str:
     return f"{number(100 * value, digits)} %"
 
 
-def small(value: float | None) -> str:
-    """``0.00034`` as ``3.4e-04``; larger ones plainly.
+def small(value: float | None, digits: int = 1) -> str:
+    """Below a thousandth as a power of ten, above plainly.
 
-    >>> small(0.5), small(0.00034)
-    ('0.500', '3.4e-04')
+    >>> small(0.5), small(0.00034), small(2e-06, 0)
+    ('0.500', '3.4·10⁻⁴', '2·10⁻⁶')
     """
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
+    if value == 0 or abs(value) >= 0.001:
+        return number(value, 3)
+    figures, power = f"{value:.{digits}e}".split("e")
+    return f"{figures}·10{str(int(power)).translate(RAISED)}".replace("-", "−")
+
+
+def counted(count: int, word: str) -> str:
+    """``1 set``, ``2,000 sets``."""
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -73,6 +82,12 @@ def listed(parts: Sequence[str]) -> str:
 def error_of(metric: Metric) -> float:
     """Its standard error, 0 where there is none."""
     return metric.standard_error or 0.0
+
+
+def apart(first: Metric, second: Metric) -> str:
+    """How far two numbers are from each other, with the error of independent ones: ``1.18 ± 0.71``."""
+    error = math.hypot(error_of(first), error_of(second))
+    return f"{number(abs(first.value - second.value))} ± {error:.2f}"
 
 
 def beyond(first: Metric, second: Metric, errors: float = 2.0) -> bool:
