@@ -14,10 +14,21 @@ from vaelab.building import build_model
 from vaelab.config import ModelConfig
 from vaelab.data.images import ImageData
 from vaelab.errors import DataError, UsageError
+from vaelab.metrics import Metric
 from vaelab.studies import get
 from vaelab.studies.asking import Asked, settings_of
-from vaelab.studies.gaussian_elbo import bound, bound_sections, line_sections, lines, networks, sample_sections, samples
+from vaelab.studies.gaussian_elbo import (
+    bound,
+    bound_sections,
+    line_sections,
+    lines,
+    networks,
+    sample_sections,
+    samples,
+    training_sections,
+)
 from vaelab.studies.gaussian_elbo.steps import config
+from vaelab.studies.gaussian_elbo.words import percent
 from vaelab.studies.study import Train
 
 STUDY = get("gaussian-elbo")
@@ -149,16 +160,16 @@ def test_normalised_or_not_is_said_as_measured():
 
 def test_bits_per_dimension_by_its_formula():
     values = bound.constants(0.1, 784) | {"elbo": metric(780.0)}
-    text = bound_sections._conversion(values, {"bits_per_dimension": metric(6.5647)})
+    text = training_sections._conversion(values, {"bits_per_dimension": metric(6.5647)})
     assert "(−780.00/784 + 5.5452) / log 2 = 6.5647 ± 0.0100 bits" in text
-    assert "(21.70/64" in bound_sections._conversion(
+    assert "(21.70/64" in training_sections._conversion(
         bound.constants(0.1, 64) | {"elbo": metric(-21.7)}, {"bits_per_dimension": metric(8.4886)}
     )
 
 
 def test_best_epoch_is_the_first_of_the_highest():
     rows = [{"epoch": i, "elbo": value} for i, value in enumerate((1.0, 3.0, 3.0, 2.0), start=1)]
-    assert bound_sections.best_epoch(rows)["epoch"] == 2
+    assert training_sections.best_epoch(rows)["epoch"] == 2
 
 
 # --- samples and ways -------------------------------------------------------------------------------------------------
@@ -204,10 +215,12 @@ def test_ways_in_words():
     once = {"names": ["3", "8"], "seen": ["3", "3", "8"], "confidence": [0.99, 0.6, 0.97]}
     over = {"names": ["3", "8"], "seen": ["3", "5", "8"], "confidence": [0.99, 0.6, 0.97]}
     same = {"names": ["3", "<b>"], "seen": ["3", "3", "3"], "confidence": [0.99, 0.6, 0.97]}
-    texts = line_sections._shown({"shown": [once, over, same]}).split("\n")
+    third = {"names": ["3", "8"], "seen": ["5", "5", "5"], "confidence": [0.99, 0.6, 0.97]}
+    texts = line_sections._shown({"shown": [once, over, same, third]}).split("\n")
     assert "changes once, between the points 2 and 3" in texts[0]
     assert "3, then 5, then 8, on the way through 5; it is least sure at point 2 (60 % for 5)" in texts[1]
-    assert texts[2].startswith("- 3 → <b>: the judge sees 3 all along")
+    assert texts[2].startswith("- 3 → <b>: the judge sees 3 all along;")
+    assert texts[3].startswith("- 3 → 8: the judge sees 5 all along, which is neither of the two;")
 
 
 def places(prior: float, fitted: float, posterior: float) -> dict:
@@ -253,3 +266,132 @@ def test_bound_against_samples_in_words():
 
 def test_captions_round_down():
     assert samples.caption(torch.tensor([0.004, 0.996]), ("a", "b")) == "b: 99 %"
+
+
+def test_shares_of_all_and_of_none_have_no_error():
+    assert percent(Metric(1.0, 0.0, "share of pairs", 300, "")) == "100 % (all 300)"
+    assert percent(Metric(0.0, 0.0, "share of pairs", 300, "")) == "0 % (none of 300)"
+    assert percent(Metric(0.553, 0.016, "share of pairs", 1000, "")) == "55.3 ± 1.6 %"
+
+
+@pytest.mark.parametrize(
+    ("sigma", "elbo", "question", "words"),
+    [
+        (0.1, 851.9, "Why is the ELBO above 0?", "may exceed 1: that of a normal distribution with σ = 0.1 is 3.99"),
+        (0.1, -20.0, "Can the ELBO be above 0?", "Yes, though it is not here."),
+        (
+            0.5,
+            -200.0,
+            "Can the ELBO be above 0?",
+            "Not with this σ. A density, unlike a probability, may exceed 1, but",
+        ),
+    ],
+)
+def test_why_the_elbo_is_above_zero_is_asked_where_it_is(sigma, elbo, question, words):
+    answer = bound_sections._positive(bound.constants(sigma, 784) | {"elbo": metric(elbo)})
+    assert answer.question == question
+    assert words in answer.text
+    assert answer.text.endswith(f"This model reaches {elbo:.1f} nats.")
+
+
+def epoch(number: int, log_likelihood: float, kl: float) -> dict:
+    return {"epoch": number, "log_likelihood": log_likelihood, "kl": kl, "elbo": log_likelihood - kl}
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (
+            epoch(5, 900, 64),
+            "goes from 100.0 nats after the first epoch to 900.0 nats after the last, and the KL rises from",
+        ),
+        (epoch(5, 900, 64), "are paid for with a larger KL."),
+        (epoch(5, 101, 64), "paid for with a larger KL, by more than they gain, so that the bound gets worse."),
+        (epoch(5, 900, 40), "and the KL falls from 50.0 to 40.0 nats: the better bound is one of reconstructions"),
+        (epoch(5, 900, 50.01), "and the KL stays at 50.0 nats"),
+        (epoch(5, 80, 64), "the reconstructions get worse, and the bound with them."),
+        (epoch(5, 80, 20), "the bound is better by the smaller KL alone."),
+        (epoch(1, 100, 50), "There was one epoch, so nothing moves between epochs"),
+    ],
+)
+def test_the_movement_of_the_two_terms_in_words(last, words):
+    assert words in training_sections._movement(epoch(1, 100, 50), last)
+
+
+def test_classes_with_a_high_bound_only_where_they_differ():
+    def rows(low: float) -> dict:
+        found = (("1", 900.0, 48.0), ("8", low, 68.0))
+        return {"brightness": 0.0, "classes": [{"name": name, "elbo": metric(elbo, 2.0), "kl": metric(kl)}
+                                               for name, elbo, kl in found]}  # fmt: skip
+
+    text = training_sections._class_words(rows(775))
+    assert text.startswith("On average those of class 1 (900.0 ± 2.0 nats); ")
+    assert "those of class 8 (775.0 ± 2.0 nats) have the lowest. Class 1 also has the smallest KL." in text
+    assert training_sections._class_words(rows(897)).startswith("Of no class beyond chance")
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (
+            (700, 300),
+            "class a is drawn too often (+20.0 percentage points) and class b is drawn too rarely (-20.0 ",
+        ),
+        ((510, 490), "the same as those of the training images within the error of sampling"),
+    ],
+)
+def test_classes_are_drawn_too_often_only_beyond_chance(counts, words):
+    rows = [{"name": name, "count": count, "clear": count} for name, count in zip("ab", counts, strict=True)]
+    text = sample_sections._class_words({"samples": 1000, "classes": rows}, {"train_shares": [0.5, 0.5]})
+    assert words in text
+    assert text.startswith("Yes: every class")
+    assert "less than about 4.7 percentage points" in text
+    rows[1]["clear"] = 0
+    missing = sample_sections._class_words({"samples": 1000, "classes": rows}, {"train_shares": [0.5, 0.5]})
+    assert missing.startswith("No: there is no clear sample of b.")
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.55, "most of them do:"), (0.45, "most of them do not:"),
+                                              (0.51, "about half of them do:")])  # fmt: skip
+def test_how_many_samples_look_like_a_class(value, words):
+    values = {"share": metric(value), "confidence": metric(0.8), "samples": 1000, "threshold": 0.9}
+    assert words in sample_sections._judged(values)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "middle", "words"),
+    [
+        (0.44, 0.64, "The decoded points are clear more often, by 20.0 ± 1.4 percentage points (errors taken as"),
+        (0.64, 0.44, "The overlays are clear more often, by 20.0 ± 1.4 percentage points"),
+        (0.64, 0.65, "The judge finds no difference between the two here"),
+    ],
+)
+def test_overlays_against_decoded_points(overlay, middle, words):
+    text = line_sections._overlay({"overlay_share": metric(overlay), "along": {"clear_in_the_middle": metric(middle)}})
+    assert words in text
+    assert "strokes" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "none of the 600 ends lies as near"),
+        (1.0, "all of the 600 ends lie as near"),
+        (0.1, "only 10.0 ± 1.0 % of the 600 ends lie as near"),
+        (0.4, "40.0 ± 1.0 % of the 600 ends lie as near"),
+    ],
+)
+def test_how_many_ends_lie_as_near_as_the_middle(value, words):
+    assert line_sections._nearer(Metric.from_json(metric(value, 0.01, 300))) == words
+
+
+def test_the_middle_is_unclear_only_beyond_chance():
+    def along(middle: float) -> str:
+        shares = {name: metric(0.1) for name in ("third_in_the_middle", "clear_third", "changes", "nearer")}
+        found = {"clear_at_ends": metric(0.97), "clear_in_the_middle": metric(middle), "norm": [5.0, 3.0, 5.0],
+                 "pairs": 100}  # fmt: skip
+        return line_sections._along({"along": shares | found})
+
+    assert "no class clearly" in along(0.6)
+    assert "no class clearly" not in along(0.96)
+    assert "passes nearer to the origin than its ends (only 10.0 ± 1.0 % of the 200 ends lie as near)." in along(0.6)

@@ -1,4 +1,4 @@
-"""The sections of the report about the bound: D1 to D4."""
+"""The sections of the report about the bound: D1 to D3."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.gaussian_elbo.words import counted, metric, nats, shape
-from vaelab.studies.results import Results, written
+from vaelab.studies.gaussian_elbo.words import counted, metric, nats, shape, written
+from vaelab.studies.results import Results
 
 
 def bound(results: Results) -> Sequence[Block]:
@@ -30,7 +30,7 @@ def bound(results: Results) -> Sequence[Block]:
             _terms(values),
             "The bound of the test images put together. Nothing is left out that does not depend on the networks.",
         ),
-        Answer("Why is the ELBO above 0?", _positive(values)),
+        _positive(values),
         Answer("Where does the density lie?", _inside(inside)),
         Answer(
             "What does sampling need?",
@@ -78,16 +78,31 @@ def _terms(values: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
-def _positive(values: Mapping[str, Any]) -> str:
-    elbo = metric(values, "elbo").value
-    sign = "is" if elbo > 0 else "could be"
-    top = f"{values['largest']:.1f} nats, where every pixel of the decoder mean equals the image and the KL is 0"
-    return (
-        f"A density, unlike a probability, may exceed 1: that of a normal distribution with σ = {values['sigma']:g} is "
-        f"{math.exp(values['per_pixel']):.2f} at its mean. So the logarithm {sign} positive, and the number depends on "
-        f"the unit of the pixels: on a scale of 0 to 256 instead of 0 to 1 it would be {values['levels']:.3f} nats "
-        f"less for each pixel. With this σ no model can pass {top}. This model reaches {elbo:.1f} nats."
+def _positive(values: Mapping[str, Any]) -> Answer:
+    """Why the ELBO is above 0, whether it could be, or why it cannot."""
+    elbo, largest = metric(values, "elbo").value, values["largest"]
+    density = (
+        f"that of a normal distribution with σ = {values['sigma']:g} is {math.exp(values['per_pixel']):.2f} at its mean"
     )
+    end = (
+        "the number depends on the unit of the pixels: on a scale of 0 to 256 instead of 0 to 1 it would be "
+        f"{values['levels']:.3f} nats less for each pixel. With this σ no model can pass {largest:.1f} nats, where "
+        f"every pixel of the decoder mean equals the image and the KL is 0. This model reaches {elbo:.1f} nats."
+    )
+    if elbo > 0:
+        start = (
+            f"A density, unlike a probability, may exceed 1: {density}. So its logarithm is positive here, and {end}"
+        )
+        return Answer("Why is the ELBO above 0?", start)
+    if largest > 0:
+        start = (
+            f"A density, unlike a probability, may exceed 1: {density}. So its logarithm could be positive, and {end}"
+        )
+        return Answer("Can the ELBO be above 0?", f"Yes, though it is not here. {start}")
+    start = (
+        f"A density, unlike a probability, may exceed 1, but {density}. So its logarithm is never positive, and {end}"
+    )
+    return Answer("Can the ELBO be above 0?", f"Not with this σ. {start}")
 
 
 def _inside(inside: Mapping[str, Any]) -> str:
@@ -196,165 +211,8 @@ def _sigma(values: Mapping[str, Any]) -> str:
     relation = "smaller than" if best < 0.98 * sigma else "larger than" if best > 1.02 * sigma else "about"
     return (
         f"The same σ = {sigma:g} holds for all pixels: {256 * sigma:.1f} of the 256 levels. The squared error of a "
-        f"reconstructed test image is {written(error, 2, unit=False)}, that is "
-        f"{math.sqrt(error.value / values['dimensions']):.4f} for a pixel (root mean square). The σ that fits this "
-        f"best is that number, {relation} the sheet's; with it, and these networks as they are, the ELBO would change "
-        f"by {gain:+.1f} nats. Training with another σ would weigh the two terms otherwise: a smaller σ asks for "
-        "better reconstructions at the cost of a larger KL."
-    )
-
-
-def training(results: Results) -> Sequence[Block]:
-    """D4: splits, curves, the best epoch, the test bound in nats and bits."""
-    values, run = results.values("bound"), results.values("vae")
-    return [
-        Text(_splits(results)),
-        results.picture(
-            "bound",
-            "curves",
-            "−ELBO, reconstruction (−log p(x|z)) and KL of each epoch, training and validation; lower is better for "
-            "the first two. Single steps are faint.",
-            "Three panels of curves over the epochs: −ELBO, reconstruction and KL, for training and validation images.",
-        ),
-        Answer("How do the two terms move?", _curve_words(results)),
-        Table(
-            ("test images", "nats per image"),
-            [
-                ["ELBO", written(metric(values, "elbo"), 2, unit=False)],
-                ["reconstruction log-likelihood", written(metric(values, "log_likelihood"), 2, unit=False)],
-                ["KL", written(metric(values, "kl"), 2, unit=False)],
-                ["bits per dimension", _bits(run)],
-            ],
-            f"Means over {metric(values, 'elbo').n:,} test images ± standard error; one draw of z for each image, the "
-            "best validation epoch's weights. The last row is in bits per dimension.",
-            bold=(0,),
-        ),
-        Answer("How do nats become bits per dimension?", _conversion(values, run)),
-        Formula("bits/dim = ( −ELBO/D + log 256 ) / log 2"),
-        _class_table(values),
-        Answer("Which images have a high bound?", _class_words(values)),
-        results.picture(
-            "bound",
-            "extremes",
-            "The test images with the lowest and with the highest ELBO.",
-            "Two rows of test images with their ELBO below.",
-        ),
-        results.picture(
-            "bound",
-            "reconstructions",
-            "Test images, with their noise, above their reconstructions at the posterior mean; below, −log p(x|z) in "
-            "nats.",
-            "Pairs of rows: test images and their reconstructions.",
-        ),
-    ]
-
-
-def _bits(run: Mapping[str, Any]) -> str:
-    return written(metric(run, "bits_per_dimension"), 4, unit=False) if "bits_per_dimension" in run else "–"
-
-
-def _splits(results: Results) -> str:
-    environment, config = results.environment("vae"), results.config("vae")
-    training = config.training
-    return (
-        f"{environment['train']:,} images for training, {environment['validation']:,} for validation, "
-        f"{environment['test']:,} for testing. {training.epochs} epochs with batches of {training.batch_size}, Adam "
-        f"with a {training.schedule} learning rate of {training.lr:g}; {results.seconds('vae'):.0f} s with the "
-        "evaluation. After each epoch the validation images' ELBO is measured; the weights of the best epoch are kept. "
-        "The test images take part in neither."
-    )
-
-
-def epochs(results: Results, split: str) -> list[dict[str, float]]:
-    """Epoch, ELBO, reconstruction log-likelihood and KL of each epoch of ``split``."""
-    history = results.history("vae")
-    columns = ("epoch", "split", "negative_elbo", "reconstruction", "kl")
-    rows = zip(*(history[name] for name in columns), strict=True)
-    return [
-        {"epoch": int(epoch), "elbo": -float(bound), "log_likelihood": -float(error), "kl": float(kl)}
-        for epoch, name, bound, error, kl in rows
-        if name == split
-    ]
-
-
-def best_epoch(rows: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    """The one with the highest ELBO, the first of equals."""
-    return max(rows, key=lambda row: row["elbo"])
-
-
-def _curve_words(results: Results) -> str:
-    rows, train = epochs(results, "validation"), epochs(results, "train")
-    if not rows:
-        return "No images were held out for validation, so the last epoch's weights are kept."
-    first, last, best = rows[0], rows[-1], best_epoch(rows)
-    at_end = best["epoch"] == last["epoch"]
-    gap = train[-1]["elbo"] - last["elbo"]
-    kl = "rises" if last["kl"] > first["kl"] else "falls"
-    end = (
-        "It was the last epoch, so a longer training may still improve it."
-        if at_end
-        else f"The epochs after it did not improve it: at the end it was {last['elbo']:.1f} nats."
-    )
-    return (
-        f"On the validation images the reconstruction log-likelihood goes from {first['log_likelihood']:.1f} nats "
-        f"after the first epoch to {last['log_likelihood']:.1f} nats after the last, and the KL {kl} from "
-        f"{first['kl']:.1f} to {last['kl']:.1f} nats: "
-        + (
-            "the better reconstructions are paid for with more information in z. "
-            if last["kl"] > first["kl"] and last["log_likelihood"] > first["log_likelihood"]
-            else "here more information in z is not what the better bound comes from. "
-        )
-        + f"The best epoch is epoch {best['epoch']:.0f} of {last['epoch']:.0f} with {best['elbo']:.1f} nats on the "
-        f"validation images. {end} In the last epoch the training images had {train[-1]['elbo']:.1f} nats, "
-        f"{abs(gap):.1f} nats {'more' if gap > 0 else 'less'} than the validation images (the training images' mean is "
-        "taken while the weights still change)."
-    )
-
-
-def _conversion(values: Mapping[str, Any], run: Mapping[str, Any]) -> str:
-    elbo, dimensions = metric(values, "elbo"), values["dimensions"]
-    return (
-        f"The ELBO bounds the log-density of x in [0, 1] for {dimensions} pixel values together. A level of the 8-bit "
-        "image is an interval of width 1/256, so its log-probability is about the log-density minus log 256 = "
-        f"{values['levels']:.4f} nats, and never less than its mean over the noise. For each pixel: "
-        f"(−{elbo.value:.2f}/{dimensions} + {values['levels']:.4f}) / log 2 = {_bits(run)} bits. The image file "
-        "without any model has 8 bits for a pixel. The fixed σ sets a limit: even perfect means and a KL of 0 give "
-        f"{values['least_bits']:.3f} bits per dimension, because σ = {values['sigma']:g} spreads a pixel over "
-        f"{256 * values['sigma']:.1f} levels (standard deviation)."
-    ).replace("−-", "")
-
-
-def _class_table(values: Mapping[str, Any]) -> Table:
-    rows = [
-        [row["name"], *(written(metric(row, name), 1, unit=False) for name in ("elbo", "log_likelihood", "kl"))]
-        for row in values["classes"]
-    ]
-    return Table(("class", "ELBO", "reconstruction", "KL"), rows, "Test images of each class, nats per image.")
-
-
-def _class_words(values: Mapping[str, Any]) -> str:
-    rows = values["classes"]
-    if len(rows) < 2:
-        return "The test images are of one class."
-    elbos = [metric(row, "elbo").value for row in rows]
-    high, low = rows[elbos.index(max(elbos))], rows[elbos.index(min(elbos))]
-    kls = [metric(row, "kl").value for row in rows]
-    least = rows[kls.index(min(kls))]["name"]
-    also = (
-        f" The class {high['name']} also has the smallest KL."
-        if least == high["name"]
-        else f" The smallest KL has {least}."
-    )
-    r = values["brightness"]
-    bright = (
-        f"Bright images tend to have a lower bound (correlation of the ELBO with the mean pixel {r:+.2f}), so it is no "
-        "measure of how typical an image is: few bright pixels are easier to predict than many."
-        if r < -0.2
-        else f"The bound has little to do with how bright an image is (correlation with the mean pixel {r:+.2f})."
-        if r < 0.2
-        else f"Bright images tend to have a higher bound (correlation of the ELBO with the mean pixel {r:+.2f})."
-    )
-    return (
-        f"Those of the class {high['name']} ({nats(high, 'elbo')}), and the lowest those of {low['name']} "
-        f"({nats(low, 'elbo')}).{also} {bright}"
+        f"reconstructed test image is {written(error, 2)}, that is {math.sqrt(error.value / values['dimensions']):.4f} "
+        f"for a pixel (root mean square). The σ that fits this best is that number, {relation} the sheet's; with it, "
+        f"and these networks as they are, the ELBO would change by {gain:+.1f} nats. Training with another σ would "
+        "weigh the two terms otherwise: a smaller σ asks for better reconstructions at the cost of a larger KL."
     )

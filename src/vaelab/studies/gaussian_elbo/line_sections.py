@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Table, Text
-from vaelab.studies.gaussian_elbo.words import apart, counted, listed, metric, share
-from vaelab.studies.results import Results, percent
+from vaelab.studies.gaussian_elbo.words import (
+    above,
+    apart,
+    counted,
+    error_of,
+    listed,
+    metric,
+    percent,
+    plus_minus,
+    share,
+    written,
+)
+from vaelab.studies.results import Results
 
 
 def lines(results: Results) -> Sequence[Block]:
@@ -64,7 +76,8 @@ def _shown(values: Mapping[str, Any]) -> str:
             turn = f"the class changes once, between the points {last + 1} and {last + 2}"
         else:
             turn = f"the judge sees {', then '.join(seen)}"
-        third = f", on the way through {listed(sorted(set(passed)))}" if passed else ""
+        through = f", on the way through {listed(sorted(set(passed)))}" if passed else ""
+        third = through if len(seen) > 1 else ", which is neither of the two" if passed else ""
         parts.append(
             f"- {' → '.join(way['names'])}: {turn}{third}; it is least sure at point {low + 1} "
             f"({100 * way['confidence'][low]:.0f} % for {way['seen'][low]})."
@@ -76,27 +89,28 @@ def _along(values: Mapping[str, Any]) -> str:
     found = values["along"]
     ends, middle = metric(found, "clear_at_ends"), metric(found, "clear_in_the_middle")
     norm, points = found["norm"], len(found["norm"])
-    short = norm[(points - 1) // 2] < 0.95 * (norm[0] + norm[-1]) / 2
+    outer, inner = (norm[0] + norm[-1]) / 2, norm[(points - 1) // 2]
+    unclear = ": on the way there are images that the judge gives no class clearly" if above(ends, middle) else ""
     return (
-        f"Over {found['pairs']:,} pairs: at the ends {percent(ends, 1)} of the images are clear, in the middle "
-        f"{percent(middle, 1)}"
-        + (
-            ": on the way there are images that the judge gives no class clearly. "
-            if middle.value < ends.value
-            else ". "
-        )
-        + "In the middle the judge sees a third class, neither the first nor the last, in "
+        f"Over {found['pairs']:,} pairs {percent(ends)} of the images at the ends are clear and {percent(middle)} in "
+        f"the middle{unclear}. In the middle the judge sees a third class, neither the first nor the last, in "
         f"{share(found, 'third_in_the_middle')} of the pairs, and {share(found, 'clear_third')} pass clearly through a "
-        f"third class somewhere. The class changes {metric(found, 'changes').value:.2f} ± "
-        f"{metric(found, 'changes').standard_error or 0:.2f} times on a way. The length ‖z‖ is "
-        f"{(norm[0] + norm[-1]) / 2:.2f} at the ends and {norm[(points - 1) // 2]:.2f} in the middle: "
+        f"third class somewhere. The class changes {written(metric(found, 'changes'))} times on a way. The length ‖z‖ "
+        f"is {outer:.2f} at the ends and {inner:.2f} in the middle, so the line "
         + (
-            f"the line passes nearer to the origin than its ends, where only {share(found, 'nearer')} of the encoded "
-            "images lie."
-            if short
-            else "the line stays about as far from the origin as its ends."
+            f"passes nearer to the origin than its ends ({_nearer(metric(found, 'nearer'))})."
+            if inner < 0.95 * outer
+            else "stays about as far from the origin as its ends."
         )
     )
+
+
+def _nearer(found: Metric) -> str:
+    """How many of the ends lie as near to the origin as the middle does."""
+    total = f"{2 * found.n:,} ends"
+    if found.value in (0.0, 1.0):
+        return f"all of the {total} lie as near" if found.value else f"none of the {total} lies as near"
+    return f"{'only ' if found.value < 0.25 else ''}{percent(found)} of the {total} lie as near"
 
 
 def _along_table(values: Mapping[str, Any]) -> Table:
@@ -111,18 +125,17 @@ def _along_table(values: Mapping[str, Any]) -> Table:
 
 def _overlay(values: Mapping[str, Any]) -> str:
     overlay, middle = metric(values, "overlay_share"), metric(values["along"], "clear_in_the_middle")
-    error = ((overlay.standard_error or 0) ** 2 + (middle.standard_error or 0) ** 2) ** 0.5
-    gap = middle.value - overlay.value
-    if apart(gap, error, 0.0) and gap > 0:
-        verdict = (
-            "decoded points are clear more often: the line in latent space changes strokes, it does not fade one image "
-            "out"
-        )
-    elif apart(gap, error, 0.0):
-        verdict = "the overlays are clear more often, so the judge does not tell fading from changing here"
+    gap = plus_minus(100 * abs(middle.value - overlay.value), 100 * error_of(overlay, middle), 1)
+    points = f"by {gap} percentage points (errors taken as independent, though the pairs are the same)"
+    if not apart(overlay, middle):
+        verdict = "The judge finds no difference between the two here, so this does not tell whether it is one."
+    elif middle.value > overlay.value:
+        verdict = f"The decoded points are clear more often, {points}. So to the judge they are no such overlays."
     else:
-        verdict = "the judge finds no difference between the two here"
+        verdict = (
+            f"The overlays are clear more often, {points}, so being clear does not tell fading from changing here."
+        )
     return (
-        "A cross-fade would be the mean of the two end images, pixel by pixel. Of these overlays "
-        f"{percent(overlay, 1)} are clear, of the decoded points in the middle {percent(middle, 1)}: {verdict}."
+        f"A cross-fade would be the mean of the two end images, pixel by pixel. Of these overlays {percent(overlay)} "
+        f"are clear, of the decoded points in the middle {percent(middle)}. {verdict}"
     )

@@ -7,8 +7,20 @@ from typing import Any
 
 from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Table, Text
-from vaelab.studies.gaussian_elbo.words import apart, counted, listed, metric, nats, share
-from vaelab.studies.results import Results, percent, written
+from vaelab.studies.gaussian_elbo.words import (
+    above,
+    apart,
+    counted,
+    error_of,
+    listed,
+    metric,
+    nats,
+    percent,
+    plus_minus,
+    share,
+    written,
+)
+from vaelab.studies.results import Results
 
 TARGET = 0.8
 """Share of samples that should be given one class clearly."""
@@ -43,7 +55,7 @@ def samples(results: Results) -> Sequence[Block]:
         _class_table(values, judge),
         Answer("Are all classes drawn?", _class_words(values, judge)),
         _place_table(values),
-        Answer("Why are not more samples clear?", _why(values)),
+        Answer("Why are no more samples clear?", _why(values)),
         *_sizes(results.values("sizes")),
         results.picture(
             "samples",
@@ -64,11 +76,13 @@ def samples(results: Results) -> Sequence[Block]:
 def _judged(values: Mapping[str, Any]) -> str:
     found = metric(values, "share")
     enough = found.value >= TARGET
-    most = "most of them do" if found.value > 0.5 else "most of them do not"
+    half = Metric(0.5, 0.0, found.unit, found.n, "")
+    most = "about half of them do" if not apart(found, half) else "most of them do" if found.value > 0.5 else (
+        "most of them do not")  # fmt: skip
     target = "which reaches" if enough else "which does not reach"
     return (
         f"By the judge, a classifier trained on the real training images, {most}: of {values['samples']:,} samples "
-        f"{percent(found, 1)} are given one class with a probability of at least {values['threshold']:g}, {target} the "
+        f"{percent(found)} are given one class with a probability of at least {values['threshold']:g}, {target} the "
         f"{100 * TARGET:.0f} % asked for. The mean probability of the most probable class is "
         f"{share(values, 'confidence')}."
     )
@@ -79,7 +93,7 @@ def _trust(values: Mapping[str, Any], judge: Mapping[str, Any]) -> str:
     off = sure.value - accuracy.value
     calibrated = abs(off) <= 2 * (accuracy.standard_error or 0) + 0.005
     how = (
-        "as sure as it is right"
+        "about as sure as it is right"
         if calibrated
         else "surer than it is right"
         if off > 0
@@ -91,12 +105,12 @@ def _trust(values: Mapping[str, Any], judge: Mapping[str, Any]) -> str:
         decoded = (
             " Images that the decoder made are no real ones, so it was tried on these, too: of decoded posterior draws "
             f"of {metric(rebuilt, 'accuracy').n:,} test images it names the class of {share(rebuilt, 'accuracy')} "
-            f"rightly, and {share(rebuilt, 'share')} are clear."
+            f"correctly, and {share(rebuilt, 'share')} are clear."
         )
     return (
         f"It is a small convolutional network trained for {judge['steps']:,} steps on {judge['train']:,} real images, "
         f"read as the samples are (grey values from 0 to 1). On the {accuracy.n:,} real test images it is right for "
-        f"{percent(accuracy)} and sure to {percent(sure)} on average, so it is {how}; of the real images "
+        f"{percent(accuracy, 2)} and sure to {percent(sure, 2)} on average, so it is {how}; of the real images "
         f"{share(judge, 'judge_confident')} are clear, which is what perfect samples would reach.{decoded} A judge can "
         "be sure of an image that no person would take for a real one: the share says that samples look like one "
         "class, not that they are good."
@@ -125,15 +139,19 @@ def _class_words(values: Mapping[str, Any], judge: Mapping[str, Any]) -> str:
         (row["count"] / total - real, row["name"]) for row, real in zip(rows, judge["train_shares"], strict=True)
     ]
     most, least = max(differences), min(differences)
-    error = (0.25 / total) ** 0.5
-    noise = 2 * max((real * (1 - real) / total) ** 0.5 for real in judge["train_shares"]) if total else error
+    noise = 3 * max((real * (1 - real) / total) ** 0.5 for real in judge["train_shares"])
     start = f"No: there is no clear sample of {listed(missing)}." if missing else "Yes: every class has clear samples."
-    return (
-        f"{start} Against the training images the class {most[1]} is drawn too often ({100 * most[0]:+.1f} percentage "
-        f"points) and {least[1]} too rarely ({100 * least[0]:+.1f}); by chance alone the share of a class among "
-        f"{counted(total, 'sample')} would be off by up to about {100 * noise:.1f}. Unclear samples are counted where "
-        "they are most probable."
+    off = [f"class {name} is drawn too {word} ({100 * difference:+.1f} percentage points)"
+           for (difference, name), word in ((most, "often"), (least, "rarely")) if abs(difference) > noise]  # fmt: skip
+    chance = f"by chance alone a class would be off by less than about {100 * noise:.1f} percentage points"
+    against = (
+        f"Against the training images {listed(off)}; {chance} among {counted(total, 'sample')}."
+        if off
+        else "The shares of the classes are the same as those of the training images within the error of sampling: "
+        f"they differ by {100 * most[0]:+.1f} ({most[1]}) to {100 * least[0]:+.1f} percentage points ({least[1]}), and "
+        f"{chance}."
     )
+    return f"{start} {against} Unclear samples are counted where they are most probable."
 
 
 def _place_table(values: Mapping[str, Any]) -> Table:
@@ -154,21 +172,20 @@ def _place(values: Mapping[str, Any], name: str) -> Any:
 def _why(values: Mapping[str, Any]) -> str:
     aggregate = values["aggregate"]
     prior, posterior, fitted = (_place(values, name) for name in ("prior", "posterior", "fitted"))
-    gap = posterior.value - prior.value
-    error = ((posterior.standard_error or 0) ** 2 + (prior.standard_error or 0) ** 2) ** 0.5
-    worse = apart(gap, error, 0.0) and gap > 0
+    gap, worse = posterior.value - prior.value, above(posterior, prior)
+    points = plus_minus(100 * gap, 100 * error_of(posterior, prior), 1)
     if worse:
         part = (
-            f"Of decoded draws of q(z), where the test images lie, {percent(posterior, 1)} are clear, {100 * gap:.1f} "
-            "percentage points more than of draws of the prior: the decoder can draw clear images, but the prior also "
-            "puts z where no image was encoded."
+            f"Of decoded draws of q(z), where the test images lie, {percent(posterior)} are clear, {points} percentage "
+            "points more than of draws of the prior: the decoder can draw clear images, but the prior also puts z "
+            "where no image was encoded."
         )
     else:
         part = (
-            f"Of decoded draws of q(z), where the test images lie, {percent(posterior, 1)} are clear, no more than of "
-            "the prior's: here the prior is not what makes samples unclear."
+            f"Of decoded draws of q(z), where the test images lie, {percent(posterior)} are clear, no more than of the "
+            "prior's: here the prior is not what makes samples unclear."
         )
-    part += f" A normal distribution with the mean and covariance of q(z) gives {percent(fitted, 1)}"
+    part += f" A normal distribution with the mean and covariance of q(z) gives {percent(fitted)}"
     if worse:
         part += f", so {_reason(prior, fitted, gap)}"
     variances, means = aggregate["variances"], aggregate["means"]
@@ -190,7 +207,7 @@ def _sizes(values: Mapping[str, Any]) -> list[Block]:
         return []
     table = [
         [str(row["latent"]), str(row["epochs"])]
-        + [written(metric(row, name), 1, unit=False) for name in ("elbo", "log_likelihood", "kl")]
+        + [written(metric(row, name), 1) for name in ("elbo", "log_likelihood", "kl")]
         + [share(row, "samples"), share(row, "posterior")]
         for row in rows
     ]
@@ -206,7 +223,6 @@ def _conflict(rows: Sequence[Mapping[str, Any]]) -> str:
     elbos, clear = ([metric(row, name).value for row in rows] for name in ("elbo", "samples"))
     best, clearest = elbos.index(max(elbos)), clear.index(max(clear))
     pair = [metric(rows[i], "samples") for i in (clearest, best)]
-    error = sum((one.standard_error or 0) ** 2 for one in pair) ** 0.5
     short = len({row["epochs"] for row in rows}) > 1
     caution = " The models were not trained equally long, so their bounds are not quite comparable." if short else ""
     reached = (
@@ -214,7 +230,7 @@ def _conflict(rows: Sequence[Mapping[str, Any]]) -> str:
         if clear[clearest] >= TARGET
         else f"None of these sizes reaches {100 * TARGET:.0f} %."
     )
-    if best == clearest or not apart(pair[0].value - pair[1].value, error, 0.0):
+    if best == clearest or not apart(*pair):
         start = (
             f"Here they do: {rows[best]['latent']} latent dimensions give the highest bound, and no other size gives "
             "more clear samples beyond chance."
@@ -238,10 +254,9 @@ def _conflict(rows: Sequence[Mapping[str, Any]]) -> str:
 def _reason(prior: Metric, fitted: Metric, gap: float) -> str:
     """How much of the difference between prior and q(z) a normal distribution with q(z)'s moments closes."""
     step = fitted.value - prior.value
-    error = ((fitted.standard_error or 0) ** 2 + (prior.standard_error or 0) ** 2) ** 0.5
     if step > 0.5 * gap:
         return "most of the difference is one of mean and covariance"
-    if apart(step, error, 0.0) and step > 0:
+    if above(fitted, prior):
         return "mean and covariance explain a part of the difference, the shape of q(z), its gaps, the rest"
     return "mean and covariance do not explain it: the difference is in the shape of q(z), in its gaps"
 

@@ -33,7 +33,7 @@ def measure(ctx: Context) -> Mapping[str, Any]:
                 "log_likelihood": _negated(metrics["reconstruction"]).to_json(),
                 "kl": metrics["kl"].to_json(),
                 "samples": confident_share(
-                    drawn, f"{count} decoder means at draws of the prior, seed {{seed}}"
+                    drawn, f"{count} decoder means at draws of the prior, seed {seed}"
                 ).to_json(),
                 "posterior": confident_share(decoded, f"decoded posterior draws of {len(test)} test images").to_json(),
             }

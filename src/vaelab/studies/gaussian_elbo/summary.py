@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vaelab.report.blocks import Verdict
-from vaelab.studies.gaussian_elbo.bound_sections import best_epoch, epochs
 from vaelab.studies.gaussian_elbo.sample_sections import TARGET
-from vaelab.studies.gaussian_elbo.words import metric, nats, share
-from vaelab.studies.results import Results, written
+from vaelab.studies.gaussian_elbo.training_sections import best_epoch, epochs
+from vaelab.studies.gaussian_elbo.words import metric, nats, share, written
+from vaelab.studies.results import Results
 from vaelab.studies.study import Cell, Summary
 
 ELBO = 780.0
@@ -22,7 +22,9 @@ def summarise(results: Results) -> Summary:
     """What was trained and what came out."""
     bound, run, found = results.values("bound"), results.values("vae"), results.values("samples")
     config = results.config("vae")
-    bits = f" ({written(metric(run, 'bits_per_dimension'), 4)})" if "bits_per_dimension" in run else ""
+    bits = (
+        f" ({written(metric(run, 'bits_per_dimension'), 4)} bits per dimension)" if "bits_per_dimension" in run else ""
+    )
     rows = epochs(results, "validation")
     best = (
         f"the best of {rows[-1]['epoch']:.0f} epochs by validation is epoch {best_epoch(rows)['epoch']:.0f}"
