@@ -28,7 +28,18 @@ from vaelab.studies.generative_classifier.classes import between, mixing, neighb
 from vaelab.studies.generative_classifier.conditional import choose
 from vaelab.studies.generative_classifier.one_class import without_condition
 from vaelab.studies.generative_classifier.steps import sizes_of
-from vaelab.studies.generative_classifier.words import clear, foremost, in_words, level, listed, percent, place, signed
+from vaelab.studies.generative_classifier.words import (
+    apart,
+    clear,
+    error_of,
+    foremost,
+    in_words,
+    level,
+    listed,
+    percent,
+    place,
+    signed,
+)
 from vaelab.studies.judging import grey_share
 from vaelab.studies.study import Train
 
@@ -170,6 +181,12 @@ def test_shares_of_all_and_of_none_have_no_error() -> None:
     assert percent(Metric(0.0, 0.0, "share of images", 30, "")) == "0 % (none of 30)"
     assert percent(Metric(0.9996, 0.0002, "share of images", 9000, "")) == "99.96 ± 0.02 %"
     assert percent(Metric(0.5, None, "share of images", 1, "")) == "50.0 %"
+
+
+def test_a_share_of_none_is_not_known_without_error() -> None:
+    none = Metric(0.0, 0.0, "share of images", 200, "")
+    assert error_of(none, none) == pytest.approx(2**0.5 * 1.5 / 200)
+    assert not apart(none, Metric(0.025, 0.011, "share of images", 200, ""))
 
 
 def test_ties_are_within_two_standard_errors() -> None:
@@ -340,15 +357,45 @@ def test_order_and_smoothness_of_the_plane() -> None:
     assert "straight lines" not in rough
 
 
+def test_failures_at_the_borders_only_where_insides_are_clear() -> None:
+    def where(inside: float, between: float) -> str:
+        groups = {name: {"n": 100, "confident": metric(value)} for name, value in
+                  (("all", 0.6), ("inside", inside), ("between", between), ("thin", 0.5))}  # fmt: skip
+        return failure_sections._where({"samples": 300, "groups": groups})
+
+    assert "the failures are at the borders." in where(0.99, 0.55)
+    assert "Of these 1 % lie inside a class, 47 % lie between classes and 52 % lie in thinly" in where(0.99, 0.55)
+    assert "there are many inside of classes, too" in where(0.4, 0.1)
+    assert "contrary to what one expects" in where(0.55, 0.55)
+
+
+def test_two_bounds_may_give_the_same_labels() -> None:
+    tightened = {"own": metric(2.0), "others": metric(6.0)}
+    values = {"tightened": tightened, "samples": 10, "differ": 0, "paired": [0, 0]}
+    assert "Both give every image the same label" in classifier_sections._bounds(values)
+    assert "no difference beyond chance" in classifier_sections._bounds(values | {"differ": 107, "paired": [37, 55]})
+    against = classifier_sections._bounds(values | {"differ": 107, "paired": [10, 80]})
+    assert "the wrong ones gain more" in against
+
+
+def test_errors_name_the_ends_of_the_classes() -> None:
+    values = {"errors": [5, 7], "images": 100, "confused": [{"label": "4", "predicted": "9", "count": 3}],
+              "sure_errors": 1, "by_class": {"0": metric(1.0, 0.0, 36), "9": metric(0.9)}}  # fmt: skip
+    text = classifier_sections._errors(values)
+    assert "By class the accuracy goes from class 9, 90.0 ± 1.0 %, to class 0, 100 % (all 36). In 1 error it" in text
+
+
 def test_temperature_brings_probabilities_closer_or_not() -> None:
-    def said(after: float) -> str:
-        values = {"expected_calibration_error_uncalibrated": metric(0.0115, 0.0012), "temperature": metric(2.2),
+    def said(after: float, temperature: float = 2.2) -> str:
+        values = {"expected_calibration_error_uncalibrated": metric(0.0115, 0.0012), "temperature": metric(temperature),
                   "expected_calibration_error": metric(after, 0.001)}  # fmt: skip
         return classifier_sections._calibration({"importance": values, "note": ""})
 
     assert "they come closer to probabilities: " in said(0.0068)
     assert "goes from 1.15 ± 0.12 % to 0.68 ± 0.10 %" in said(0.0068)
     assert "they do not come closer to probabilities beyond chance" in said(0.0105)
+    for temperature, words in ((2.2, "too sure"), (0.6, "not sure enough"), (0.98, "about as sure")):
+        assert words in said(0.01, temperature)
 
 
 @pytest.mark.parametrize(("latents", "met"), [((2,), None), ((1, 2), None), ((2, 4), True)])

@@ -133,6 +133,8 @@ def _bounds(values: Mapping[str, Any]) -> str:
     differ = only_elbo + only_importance
     # A sign test on the images of which only one of the two is wrong.
     beyond = abs(only_elbo - only_importance) > 2 * differ**0.5
+    if not values["differ"]:
+        return text + "Both give every image the same label: a tighter bound is tighter for the wrong labels, too."
     text += (
         f"The predictions differ for {counted(values['differ'], 'image')}: {only_elbo} that only the ELBO gets wrong, "
         f"{only_importance} that only importance sampling gets wrong. "
@@ -165,7 +167,7 @@ def _errors(values: Mapping[str, Any]) -> str:
     pairs = [f"{one['label']} taken for {one['predicted']} ({one['count']})" for one in values["confused"]]
     accuracy = {name: metric(values["by_class"], name) for name in values["by_class"]}
     order = sorted(accuracy, key=lambda name: accuracy[name].value)
-    ends = " to ".join(f"{percent(accuracy[name])} (class {name})" for name in dict.fromkeys((order[0], order[-1])))
+    ends = " to ".join(f"class {name}, {percent(accuracy[name])}," for name in (order[0], order[-1])).rstrip(",")
     sure = values["sure_errors"]
     return (
         f"{counted(wrong, 'image')} of {values['images']:,}. The commonest errors: {listed(pairs)}. By class the "
@@ -181,7 +183,13 @@ def _calibration(values: Mapping[str, Any]) -> str:
     temperature = number(found, "temperature")
     if values["note"]:
         return f"{values['note'][0].upper()}{values['note'][1:]}; the calibration error is {percent(before, 2)}."
-    sure = "too sure: the probabilities have to be softened" if temperature > 1 else "not sure enough"
+    sure = (
+        "about as sure as they should be"
+        if abs(temperature - 1) < 0.05
+        else "too sure: the probabilities have to be softened"
+        if temperature > 1
+        else "not sure enough"
+    )
     errors = (
         f"the expected calibration error (0 where they are right) goes from {percent(before, 2)} to {percent(after, 2)}"
     )

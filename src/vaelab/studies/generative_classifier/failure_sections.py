@@ -88,8 +88,12 @@ def _where(values: Mapping[str, Any]) -> str:
     if "inside" in rates and "between" in rates:
         inside, between = rates["inside"], rates["between"]
         text += (
-            f"Inside a class {percent(inside)} are clear, between classes only {percent(between)}: the failures are at "
-            "the borders."
+            f"Inside a class {percent(inside)} are clear, between classes only {percent(between)}: "
+            + (
+                "the failures are at the borders."
+                if inside.value >= 0.8
+                else "failures are commoner at the borders, but there are many inside of classes, too."
+            )
             if falls(inside, between)
             else f"Inside a class {percent(inside)} are clear and between classes {percent(between)}: contrary to what "
             "one expects, that is no fewer beyond chance."
