@@ -1,4 +1,4 @@
-"""Sheet E's study: its steps, its measuring functions on small cases, the sentences that its numbers give."""
+"""Sheet E's study: its steps, and its measuring functions on small cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 
 from vaelab import build_model, presets
 from vaelab.applications.latent import Encoded
-from vaelab.applications.representations import Summary
 from vaelab.data.images import ImageData
 from vaelab.metrics import Metric
 from vaelab.pictures import PictureOptions
@@ -23,31 +22,14 @@ from vaelab.studies.semi_supervised import (
     few_labels,
     planes,
     representations,
-    sections_labels,
-    sections_learned,
-    sections_planes,
     terms,
 )
 from vaelab.studies.semi_supervised.sections_terms import _layers
 from vaelab.studies.semi_supervised.steps import OPTIONS, steps
-from vaelab.studies.semi_supervised.words import counted, differ, listed, number, share, small
 from vaelab.studies.study import Measure, Train
 from vaelab.vae import VAE
 
 STUDY = get("semi-supervised")
-
-
-def metric(value: float, error: float | None = 0.01, n: int = 100) -> dict[str, Any]:
-    return Metric(value, error, "share of images", n, "made up").to_json()
-
-
-def summary(representation: str, method: str, labels: int, *accuracies: float) -> Summary:
-    mean = sum(accuracies) / len(accuracies)
-    spread = torch.tensor(accuracies).std().item() if len(accuracies) > 1 else None
-    seeds = tuple(range(len(accuracies)))
-    return Summary(
-        representation, method, labels, "stratified", mean, spread, 0.004, 10_000, len(seeds), seeds, accuracies
-    )
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -186,36 +168,13 @@ def test_neighbours_count_known_labels_alone() -> None:
     assert planes.neighbours(encoded, torch.zeros(1, 2)).tolist() == [[0.5, 0.5]]
 
 
-def test_grey_share_of_an_empty_image_is_none() -> None:
-    assert planes.grey_share(torch.zeros(2, 1, 8, 8))["value"] == 0
+def test_faint_share_of_an_empty_image_is_none() -> None:
+    assert planes.faint_share(torch.zeros(2, 1, 8, 8))["value"] == 0
 
 
 def test_judged_classes() -> None:
     one = torch.tensor([[1.0, 0.0]]).repeat(4, 1)
     assert judged(one, "")["classes"].value == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    ("confidence", "grey", "words"),
-    [
-        (0.5, 0.9, "blends"),
-        (0.5, 0.5, "not clearly greyer"),
-        (0.8, 0.9, "not clearly less like a class"),
-        (0.8, 0.5, "no clear difference"),
-    ],
-)
-def test_what_lies_in_the_gaps_follows_from_the_numbers(confidence: float, grey: float, words: str) -> None:
-    values = {
-        "samples": {"confidence": metric(0.8)},
-        "grey": {"rebuilt": metric(0.5)},
-        "gaps": {"judged": {"confidence": metric(confidence), "confident": metric(0.2, n=10)}, "grey": metric(grey)},
-    }
-    assert words in sections_planes._blends(values)
-
-
-def test_the_prior_is_said_to_be_met_only_where_it_is() -> None:
-    assert "as far as can be seen" in sections_planes._prior({"marginal_kl": metric(0.01, 0.01)})
-    assert "not exactly" in sections_planes._prior({"marginal_kl": metric(0.5, 0.01)})
 
 
 # --- E11, E12 ---------------------------------------------------------------------------------------------------------
@@ -252,97 +211,9 @@ def test_one_of_each_takes_the_classes_in_turn() -> None:
     assert data.labels[chosen].tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("prior", "fitted", "vae", "words"),
-    [
-        (0.1, 0.5, 0.5, "as much as the VAE"),
-        (0.1, 0.8, 0.5, "generates, too"),
-        (0.1, 0.3, 0.5, "no good description"),
-        (0.3, 0.3, 0.5, "changes little"),
-        (0.5, 0.3, 0.3, "lowers that"),
-    ],
-)
-def test_the_sentence_about_fitted_codes_follows_from_the_numbers(
-    prior: float, fitted: float, vae: float, words: str
-) -> None:
-    found = {"denoising-prior": prior, "denoising-fitted": fitted, "vae-prior": vae, "vae-fitted": 0.6}
-    assert words in sections_learned._fitted({name: Metric.from_json(metric(value)) for name, value in found.items()})
-
-
 # --- E13 --------------------------------------------------------------------------------------------------------------
 
 
 def test_counts_leave_out_what_the_data_does_not_have() -> None:
     assert few_labels.counts((100, 5000, 0), 60_000) == (100, 5000, 60_000)
     assert few_labels.counts((100, 500), 90) == (90,)
-
-
-@pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
-    summaries = [
-        summary("vae", "svm", 100, 0.70, 0.71, 0.72),
-        summary("vae", "mlp", 100, 0.69, 0.69, 0.69),
-        summary("denoising", "svm", 100, 0.60, 0.61, 0.62),
-        summary("raw", "mlp", 100, 0.65, 0.66, 0.67),
-        summary("vae", "svm", 1000, 0.80, 0.80, 0.81),
-        summary("denoising", "svm", 1000, 0.80, 0.81, 0.80),
-        summary("raw", "mlp", 1000, 0.80, 0.80, 0.80),
-        summary("vae", "svm", 60_000, 0.86),
-        summary("denoising", "svm", 60_000, 0.87),
-        summary("raw", "mlp", 60_000, 0.90),
-    ]
-    rows = [["vae", "SVM (RBF)"], ["vae", "MLP"], ["denoising", "SVM (RBF)"], ["raw", "MLP"]]
-    return {"best": few_labels.best(summaries), "rows": rows, "known": 60_000}
-
-
-def test_best_of_each_number_of_labels(found: dict[str, Any]) -> None:
-    assert [row["labels"] for row in found["best"]] == [100, 1000, 60_000]
-    assert [row["first"]["representation"] for row in found["best"]] == ["vae", "vae", "denoising"]
-    assert [row["gain"]["clear"] for row in found["best"]] == [True, False, True]
-    assert [row["raw_needs"] for row in found["best"]] == [1000, 60_000, 60_000]
-
-
-def test_whether_unlabelled_images_helped(found: dict[str, Any]) -> None:
-    text = sections_labels._whether(found)
-    assert "helped with 100;" in text
-    assert "no clear difference with 1,000;" in text
-    assert "harm with 60,000 labels" in text
-
-
-def test_which_representation_was_best(found: dict[str, Any]) -> None:
-    text = sections_labels._which(found)
-    assert "of the VAE is clearly better with 100 labels" in text
-    assert "neither is clearly better with 1,000" in text
-
-
-def test_how_many_labels_the_raw_pixels_need(found: dict[str, Any]) -> None:
-    assert "first reached on raw pixels with 1,000" in sections_labels._saved(found)
-    never = [{**found["best"][0], "raw_needs": None}]
-    assert "not reached" in sections_labels._saved({**found, "best": never})
-    worse = [{**found["best"][0], "gain": {"mean": -0.1}}]
-    assert "no label was saved" in sections_labels._saved({**found, "best": worse})
-
-
-def test_the_best_rows_stand_out(found: dict[str, Any]) -> None:
-    assert sections_labels._best_rows(found) == [0, 2]
-
-
-def test_the_best_classifier_is_named(found: dict[str, Any]) -> None:
-    assert "above the best of them" in sections_labels._methods(found)
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
-
-
-def test_numbers_as_written() -> None:
-    assert number(-1.234) == "−1.23"
-    assert small(2e-7) == "2.0·10⁻⁷"
-    assert share(0.5, 0) == "50 %"
-    assert listed(["a", "b"]) == "a and b"
-    assert counted(2, "class", "classes") == "2 classes"
-
-
-def test_differences_count_from_two_standard_errors_on() -> None:
-    one, two = Metric(1.0, 0.1, "", 10, ""), Metric(1.2, 0.1, "", 10, "")
-    assert not differ(one, two)
-    assert differ(one, Metric(1.5, 0.1, "", 10, ""))

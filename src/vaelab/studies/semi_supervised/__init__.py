@@ -1,6 +1,13 @@
 """Sheet E: latent planes of two likelihoods, a VAE beside a denoising autoencoder, and learning from few labels."""
 
-from vaelab.studies.semi_supervised import sections_labels, sections_learned, sections_planes, sections_terms, summary
+from vaelab.studies.semi_supervised import (
+    sections_labels,
+    sections_learned,
+    sections_planes,
+    sections_terms,
+    sections_training,
+    summary,
+)
 from vaelab.studies.semi_supervised.steps import OPTIONS, steps
 from vaelab.studies.study import Part, Study
 
@@ -17,7 +24,7 @@ STUDY = Study(
         Part("log-variance", "Why the log-variance", ("E3",), sections_terms.log_variance),
         Part("reparameterisation", "The layer that draws z", ("E5",), sections_terms.reparameterisation),
         Part("loss-terms", "The loss, written out and checked", ("E6", "E7", "E14"), sections_terms.loss_terms),
-        Part("training", "Training", ("E8",), sections_terms.training),
+        Part("training", "Training", ("E8",), sections_training.training),
         Part("planes", "The latent planes", ("E9",), sections_planes.planes),
         Part("generative", "A generative model? Gaps near the origin", ("E10",), sections_planes.generative),
         Part("learned", "A VAE and a denoising autoencoder", ("E11",), sections_learned.learned),

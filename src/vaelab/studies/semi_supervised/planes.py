@@ -26,6 +26,9 @@ from vaelab.vae import VAE
 NEIGHBOURS = 20
 """Encoded images around a gap whose classes are counted."""
 
+INK, BRIGHT = 0.1, 0.8
+"""A pixel above the first is ink and not background; one that is at most the second is faint."""
+
 KEPT = (
     "linear_accuracy",
     "knn_accuracy",
@@ -57,7 +60,7 @@ def measure(ctx: Context) -> Mapping[str, Any]:
         "latent": {name: found[name].to_json() for name in KEPT if name in found},
         "samples": _plain(judged(judge.probabilities(samples), f"{len(samples)} draws of z from N(0, I), decoded")),
         "rebuilt": _plain(judged(judge.probabilities(rebuilt), "reconstructions at the posterior mean, test split")),
-        "grey": {"samples": grey_share(samples), "rebuilt": grey_share(rebuilt)},
+        "grey": {"samples": faint_share(samples), "rebuilt": faint_share(rebuilt)},
         "error": mean_squared_error(run, rebuilt),
         "gaps": gaps(ctx, run, judge),
     }
@@ -95,15 +98,17 @@ def mean_squared_error(run: Run, rebuilt: Tensor) -> dict[str, Any]:
     return Metric.mean(values, "squared pixel value", "test split, at the posterior mean, mean over pixels").to_json()
 
 
-def grey_share(images: Tensor) -> dict[str, Any]:
-    """Of the pixels brighter than 0.1 the share that is at most 0.8, neither background nor bright; mean over images.
+def faint_share(images: Tensor) -> dict[str, Any]:
+    """Of the pixels of the ink (brighter than 0.1) the share that is not bright (at most 0.8); mean over images.
 
-    >>> round(grey_share(torch.tensor([0.0, 0.5, 0.5, 1.0]).view(1, 1, 2, 2))["value"], 3)
+    It is kept under the name ``grey``, as in the studies that were done before it had its own.
+
+    >>> round(faint_share(torch.tensor([0.0, 0.5, 0.5, 1.0]).view(1, 1, 2, 2))["value"], 3)
     0.667
     """
-    ink = images > 0.1
-    grey = (ink & (images <= 0.8)).sum((1, 2, 3)).double() / ink.sum((1, 2, 3)).clamp_min(1)
-    return Metric.mean(grey, "share of pixels", "pixels of 0.1 to 0.8, of those above 0.1").to_json()
+    ink = images > INK
+    faint = (ink & (images <= BRIGHT)).sum((1, 2, 3)).double() / ink.sum((1, 2, 3)).clamp_min(1)
+    return Metric.mean(faint, "share of pixels", f"pixels of {INK} to {BRIGHT}, of those above {INK}").to_json()
 
 
 def _plain(metrics: Mapping[str, Metric]) -> dict[str, Any]:
@@ -145,7 +150,7 @@ def gaps(ctx: Context, run: Run, judge: Judge) -> dict[str, Any]:
         "found": rows,
         "radius": math.sqrt(-2 * math.log1p(-ctx.options["near"])) if ctx.options["near"] < 1 else math.inf,
         "chance": found.chance,
-        "grey": grey_share(images),
+        "grey": faint_share(images),
         "judged": _plain(judged(probabilities, f"{len(images)} gaps near the origin, decoded")),
         "images": len(encoded),
     }

@@ -23,7 +23,7 @@ from vaelab.run import Run
 from vaelab.specs import Spec
 from vaelab.studies.context import Context
 from vaelab.studies.judging import judge_of, judged
-from vaelab.studies.semi_supervised.planes import grey_share
+from vaelab.studies.semi_supervised.planes import faint_share
 from vaelab.tasks.embed import embed_run
 
 SHOWN = 10
@@ -86,7 +86,7 @@ def _recognised(judge: Judge, y: Tensor, data: ImageData) -> dict[str, Any]:
 
 def _judged(judge: Judge, images: Tensor, what: str) -> dict[str, Any]:
     found = {name: metric.to_json() for name, metric in judged(judge.probabilities(images), what).items()}
-    return {**found, "grey": grey_share(images)}
+    return {**found, "grey": faint_share(images)}
 
 
 def _embedded(ctx: Context, run: Run) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vaelab.config import RunConfig
 from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Table, Text
 from vaelab.studies.results import Results
+from vaelab.studies.semi_supervised.planes import BRIGHT, INK
 from vaelab.studies.semi_supervised.steps import LEARNED
 from vaelab.studies.semi_supervised.words import (
     TITLES,
@@ -17,6 +19,7 @@ from vaelab.studies.semi_supervised.words import (
     metric,
     number,
     other_name,
+    part,
     quantity,
     share,
     shares,
@@ -41,25 +44,22 @@ def learned(results: Results) -> Sequence[Block]:
             TITLES[name],
             f"{weights[name]:,}",
             str(config.model.latent),
-            config.model.likelihood,
-            config.training.corruption,
+            part(config.model.likelihood),
+            part(config.training.corruption),
             " and ".join(
-                f"{part} {'×'.join(map(str, shape))}" for part, shape in found["embedded"][name]["shapes"].items()
+                f"{split} {'×'.join(map(str, shape))}" for split, shape in found["embedded"][name]["shapes"].items()
             ),
             found["embedded"][name]["file"],
         ]
         for name, config in configs.items()
     ]
-    more = weights["vae"] - weights["denoising"]
     blocks: list[Block] = [
         Text(
-            f"On {other_name(results)} a VAE and a denoising autoencoder were trained for "
-            f"{counted(vae.training.epochs, 'epoch')} each, without labels, with the same encoder "
-            f"(`{vae.model.encoder}`), the same decoder and {vae.model.latent} latent dimensions. The VAE has "
-            f"{more:,} weights more: the head for its log-variance. The VAE's loss is the negative ELBO with the "
-            f"likelihood `{vae.model.likelihood}`; the denoising autoencoder is given an image with noise "
-            f"(`{denoising.training.corruption}`) and has to give the clean one, and it has neither a posterior nor "
-            "a prior."
+            f"On {other_name(results)} a VAE and a denoising autoencoder were trained for {_epochs(vae, denoising)}, "
+            f"without labels, with {_networks(vae, denoising, weights)} The VAE's loss is the negative ELBO "
+            f"(likelihood: {part(vae.model.likelihood)}); the denoising autoencoder is given an image with noise "
+            f"({part(denoising.training.corruption)}) and has to give the clean one (likelihood: "
+            f"{part(denoising.model.likelihood)}), and it has neither a posterior nor a prior."
         ),
         Table(
             ["model", "weights", "latent", "likelihood", "corruption", "representations (images × numbers)", "file"],
@@ -81,8 +81,23 @@ def learned(results: Results) -> Sequence[Block]:
     return [*blocks, *pictures]
 
 
-def _shapes(shapes: Mapping[str, Sequence[int]]) -> str:
-    return " and ".join(f"{part} {'×'.join(map(str, shape))}" for part, shape in shapes.items())
+def _epochs(vae: RunConfig, denoising: RunConfig) -> str:
+    first, second = (counted(config.training.epochs, "epoch") for config in (vae, denoising))
+    return f"{first} each" if first == second else f"{first} and {second}"
+
+
+def _networks(vae: RunConfig, denoising: RunConfig, weights: Mapping[str, int]) -> str:
+    """What both have in common, and what not where the configuration was changed."""
+    names = ("encoder", "decoder", "latent")
+    if all(getattr(vae.model, name) == getattr(denoising.model, name) for name in names):
+        return (
+            f"the same encoder ({part(vae.model.encoder)}), the same decoder and {vae.model.latent} latent dimensions. "
+            f"The VAE has {weights['vae'] - weights['denoising']:,} weights more: the head for its log-variance."
+        )
+    return (
+        f"different networks: encoders {part(vae.model.encoder)} and {part(denoising.model.encoder)}, "
+        f"{vae.model.latent} and {denoising.model.latent} latent dimensions."
+    )
 
 
 # --- E12 --------------------------------------------------------------------------------------------------------------
@@ -114,11 +129,12 @@ def compared(results: Results) -> Sequence[Block]:
             "Gaussian fitted to the codes.",
         ),
         Table(
-            ["images", "one class with ≥ 0.9 (%)", "mean confidence", "classes met", "grey (%)"],
+            ["images", "one class with ≥ 0.9 (%)", "mean confidence", "effective classes", "faint (%)"],
             _generated_rows(results),
             "The classifier's view of generated images, and for comparison of real ones and of reconstructions. "
-            "Classes met: exp of the entropy of the shares of the classes that it sees. Grey: at most 0.8, among "
-            "pixels that are not background (above 0.1). ± is the standard error.",
+            "Effective classes: the exponential of the entropy of the shares of the classes that it sees; so many "
+            f"equally frequent classes would be as varied. Faint: the share of the pixels of the ink (above {INK}) "
+            f"that are at most {BRIGHT}. ± is the standard error.",
         ),
         Table(
             ["of the codes", "VAE (draws of z)", "denoising autoencoder", "N(0, I)"],
@@ -161,15 +177,15 @@ def _reconstructs(results: Results) -> str:
     removed = {name: 1 - metric(found["errors"][name], "noisy").value / noise.value for name in LEARNED}
     words = listed(
         [
-            f"the {TITLES[name]} removes {share(part, 0)} of that"
-            if part > 0
-            else f"the {TITLES[name]} gives {share(-part, 0)} more"
-            for name, part in removed.items()
+            f"the {TITLES[name]} removes {share(less, 0)} of that"
+            if less > 0
+            else f"the {TITLES[name]} gives {share(-less, 0)} more"
+            for name, less in removed.items()
         ]
     )
     sentences.append(f"The noisy images themselves have an error of {noise.value:.5f}; {words}.")
     vae, denoising = (results.config(name).model.likelihood for name in LEARNED)
-    likelihoods = "" if vae == denoising else f", and the likelihoods differ (`{vae}` and `{denoising}`)"
+    likelihoods = "" if vae == denoising else f", and the likelihoods differ ({part(vae)}; {part(denoising)})"
     sentences.append(
         "The comparison is of two whole models: the VAE adds noise to the code and pays for what the code says, the "
         f"denoising autoencoder adds it to the image and pays nothing{likelihoods}."
@@ -222,34 +238,41 @@ def _code_rows(results: Results) -> list[list[str]]:
 
 def _generates(results: Results) -> str:
     found = results.values("representations")
-    codes, made = found["codes"], found["generated"]
-    confident = {name: metric(judged, "confident") for name, judged in made.items()}
-    vae, denoising = codes["vae"], codes["denoising"]
-    judge = metric(results.values("judge-other"), "judge_accuracy")
-    closer = vae["energy"]["distance"] < denoising["energy"]["distance"]
-    prior = (
-        "The VAE was trained to have codes like N(0, I), and they are closer to it"
-        if closer
-        else "The VAE was trained to have codes like N(0, I), yet here they are not closer to it"
-    )
+    confident = {name: metric(judged, "confident") for name, judged in found["generated"].items()}
     begin = (
         "A denoising autoencoder defines no distribution of codes, so there is nothing to draw z from; it can only be "
         "tried out."
     )
-    spread = (
-        f"{prior}: energy distance {vae['energy']['distance']:.3f} against {denoising['energy']['distance']:.3f}. The "
-        f"denoising autoencoder's codes are on average {Metric.from_json(denoising['length']).value:.1f} from the "
-        f"origin with variances of {number(denoising['axes'][0], 3)} to {number(denoising['axes'][1], 1)} along their "
-        f"axes; N(0, I) expects {denoising['normal_length']:.1f} and 1."
+    return " ".join([begin, _spread(found["codes"]), _seen(results, confident), _fitted(confident)])
+
+
+def _spread(codes: Mapping[str, Any]) -> str:
+    """How far both models' codes are from N(0, I)."""
+    vae, denoising = (codes[name]["energy"] for name in LEARNED)
+    closer = "and they are" if vae["distance"] < denoising["distance"] else "yet here they are not"
+    beyond = "within" if vae["distance"] <= vae["critical"] else "yet beyond"
+    least, largest = codes["denoising"]["axes"]
+    return (
+        f"The VAE was trained to have codes like N(0, I), {closer} closer to it: energy distance "
+        f"{vae['distance']:.3f} ({beyond} the {vae['critical']:.3f} that 5 % of sets drawn from N(0, I) exceed) "
+        f"against {denoising['distance']:.3f}. The denoising autoencoder's codes are on average "
+        f"{Metric.from_json(codes['denoising']['length']).value:.1f} from the origin with variances of "
+        f"{number(least, 3)} to {number(largest, 1)} along their axes; N(0, I) expects "
+        f"{codes['denoising']['normal_length']:.1f} and 1."
     )
+
+
+def _seen(results: Results, confident: Mapping[str, Metric]) -> str:
+    """What the classifier says of images decoded from N(0, I)."""
+    found = results.values("representations")
+    made, judge = found["generated"], metric(results.values("judge-other"), "judge_accuracy")
     classes = [number(metric(made[f"{name}-prior"], "classes").value, 1) for name in LEARNED]
-    real = shares(metric(found["real"], "confident"))
-    seen = (
-        f"From N(0, I) the classifier (test accuracy {shares(judge)}) is sure of {shares(confident['vae-prior'])} of "
-        f"the VAE's images and of {shares(confident['denoising-prior'])} of the denoising autoencoder's (of "
-        f"real images, of {real}); it meets {listed(classes)} classes.{_doubt(made, confident)}"
+    return (
+        f"Of images from N(0, I) the classifier (test accuracy {shares(judge)}) is sure of "
+        f"{shares(confident['vae-prior'])} of the VAE's and of {shares(confident['denoising-prior'])} of the denoising "
+        f"autoencoder's (of real images, of {shares(metric(found['real'], 'confident'))}); it sees an effective number "
+        f"of {listed(classes)} classes.{_doubt(made, confident)}"
     )
-    return " ".join([begin, spread, seen, _fitted(confident)])
 
 
 def _doubt(made: Mapping[str, Any], confident: Mapping[str, Metric]) -> str:

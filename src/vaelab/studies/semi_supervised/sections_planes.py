@@ -10,6 +10,7 @@ import numpy as np
 from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Plane, Table, Text
 from vaelab.studies.results import Results
+from vaelab.studies.semi_supervised.planes import BRIGHT, INK
 from vaelab.studies.semi_supervised.steps import PLANES
 from vaelab.studies.semi_supervised.words import (
     TITLES,
@@ -23,6 +24,9 @@ from vaelab.studies.semi_supervised.words import (
     share,
     shares,
 )
+
+FAR = 0.5
+"""Above this marginal KL, in nats, the codes are far from the prior."""
 
 
 def planes(results: Results) -> Sequence[Block]:
@@ -96,16 +100,21 @@ def _difference(results: Results) -> str:
     values = {name: results.values(f"plane-{name}") for name in PLANES}
     errors = {name: Metric.from_json(values[name]["error"]) for name in PLANES}
     kl = {name: results.metric(name, "kl") for name in PLANES}
-    words = []
-    words.append(
-        f"Only the price of an error: a cross entropy for the Bernoulli, a squared error divided by 2σ² for the "
-        f"Gaussian. {_larger(kl, 'KL', quantity)} {_larger(errors, 'squared error', lambda m: quantity(m, 5, False))}"
+    price = (
+        "Only the price of an error differs: a cross entropy for the Bernoulli, a squared error divided by 2σ² for the "
+        "Gaussian."
     )
+    words = [
+        price,
+        _larger(kl, "KL", quantity),
+        _larger(errors, "squared error", lambda found: quantity(found, 5, False)),
+    ]
     if all("knn_accuracy" in values[name]["latent"] for name in PLANES):
         accuracy = {name: metric(values[name]["latent"], "knn_accuracy") for name in PLANES}
         words.append(_larger(accuracy, "accuracy of nearest neighbours on the plane", shares))
     words.append(
-        "The size of σ is a choice: 1/(2σ²) weighs the squared error against the KL, so a smaller σ buys a larger KL."
+        "The size of σ is a choice: 1/(2σ²) weighs the squared error against the KL, so with a smaller σ a larger KL "
+        "pays."
     )
     return " ".join(words)
 
@@ -147,13 +156,14 @@ def generative(results: Results) -> Sequence[Block]:
     ]
     blocks.append(
         Table(
-            ["model", "images", "n", "one class with ≥ 0.9 (%)", "mean confidence", "classes met", "grey (%)"],
+            ["model", "images", "n", "one class with ≥ 0.9 (%)", "mean confidence", "effective classes", "faint (%)"],
             [row for name in PLANES for row in _judged_rows(results, name)],
             f"A classifier trained on the real images (test accuracy {shares(metric(judge, 'judge_accuracy'))}) looks "
-            "at images: how many it gives one class with at least 0.9, its mean largest probability, how many "
-            "different classes it sees (exp of the entropy of their shares); and how many of the pixels that are not "
-            "background (above 0.1) are grey, at most 0.8. ± is the standard error. Of the real test images it is "
-            f"sure of {shares(metric(judge, 'judge_confident'))}.",
+            "at images: how many it gives one class with at least 0.9, its mean largest probability, and the effective "
+            "number of classes that it sees, the exponential of the entropy of their shares: so many equally frequent "
+            f"classes would be as varied. Faint: the share of the pixels of the ink (above {INK}) that are at most "
+            f"{BRIGHT}. ± is the standard error. Of the real test images it is sure of "
+            f"{shares(metric(judge, 'judge_confident'))}.",
         )
     )
     for name in PLANES:
@@ -176,9 +186,9 @@ def _judged_rows(results: Results, name: str) -> list[list[str]]:
             shares(metric(found, "confident")).removesuffix(" %"),
             quantity(metric(found, "confidence"), 3, unit=False),
             number(metric(found, "classes").value, 1),
-            shares(Metric.from_json(grey)).removesuffix(" %"),
+            shares(Metric.from_json(faint)).removesuffix(" %"),
         ]
-        for what, found, grey in parts
+        for what, found, faint in parts
     ]
 
 
@@ -208,7 +218,8 @@ def _is_generative(results: Results) -> str:
 def _prior(latent: Mapping[str, Any]) -> str:
     """Whether draws of the prior are where the training images are encoded."""
     kl = metric(latent, "marginal_kl")
-    sentence = f"The encoded test images are not exactly distributed as the prior: KL(q(z) ‖ p(z)) is {quantity(kl, 3)}"
+    how = "clearly not" if kl.value > FAR else "not exactly"
+    sentence = f"The encoded test images are {how} distributed as the prior: KL(q(z) ‖ p(z)) is {quantity(kl, 3)}"
     if kl.value < 2 * (kl.standard_error or 0.0):
         sentence = (
             f"The encoded test images are distributed as the prior, as far as can be seen: KL(q(z) ‖ p(z)) is "
@@ -229,7 +240,7 @@ def _gap_blocks(results: Results, name: str) -> list[Block]:
             str(place),
             f"({number(row['z'][0])}, {number(row['z'][1])})",
             f"{row['radius']:.2f}",
-            f"{row['expected']:.1f}",
+            _expected(row["expected"]),
             f"{row['seen']} ({row['sure']:.2f})",
             ", ".join(f"{label} {share(part, 0)}" for label, part in row["around"]),
         ]
@@ -256,7 +267,7 @@ def _gap_blocks(results: Results, name: str) -> list[Block]:
             f"{TITLES[name]}: the emptiest balls whose centres lie in the circle of radius {found['radius']:.2f} "
             f"that holds {share(results.settings['near'], 0)} of the prior. Images expected: how many of the "
             f"{found['images']:,} test images would be in the ball if their z followed the prior; there are none. "
-            f"Up to about {found['chance']:.1f} is what chance leaves among so many places. Looks like: the "
+            f"Up to about {_expected(found['chance'])} is what chance leaves among so many places. Looks like: the "
             "classifier's class and its probability. Codes around: classes of the 20 nearest posterior means.",
         ),
     ]
@@ -277,11 +288,16 @@ def _in_the_gaps(results: Results) -> str:
         sentence = (
             f"{TITLES[name]}: {beyond} of {counted(len(rows), 'gap')} {'is' if beyond == 1 else 'are'} larger than "
             f"chance leaves; the largest, at ({number(first['z'][0])}, {number(first['z'][1])}), would hold "
-            f"{first['expected']:.1f} images. Around {len(mixed)} of {len(rows)} the codes belong to several classes, "
-            f"no class having nine tenths of them{_example(mixed)}. "
+            f"{_expected(first['expected'])} images. Around {len(mixed)} of {len(rows)} the codes belong to several "
+            f"classes, no class having nine tenths of them{_example(mixed)}. "
         )
         parts.append(sentence + _blends(values))
     return "\n\n".join(parts)
+
+
+def _expected(images: float) -> str:
+    """A count that is expected: ``55``, ``8.3``."""
+    return number(images, 0 if images >= 10 else 1)
 
 
 def _example(mixed: Sequence[Mapping[str, Any]]) -> str:
@@ -295,20 +311,21 @@ def _blends(values: Mapping[str, Any]) -> str:
     """What the judge and the pixels say of the decoded gaps."""
     gaps = values["gaps"]
     sure, made = metric(gaps["judged"], "confidence"), metric(values["samples"], "confidence")
-    grey, rebuilt = Metric.from_json(gaps["grey"]), Metric.from_json(values["grey"]["rebuilt"])
+    faint, rebuilt = Metric.from_json(gaps["grey"]), Metric.from_json(values["grey"]["rebuilt"])
     certain = round(metric(gaps["judged"], "confident").value * sure.n)
     numbers = (
         f"The classifier gives {certain} of these {sure.n} images one class with at least 0.9; its mean confidence is "
-        f"{quantity(sure, 2, False)} against {quantity(made, 2, False)} for draws from the prior. Of their pixels "
-        f"{shares(grey)} are grey, in reconstructions {shares(rebuilt)}. "
+        f"{quantity(sure, 3, False)} against {quantity(made, 3, False)} for draws from the prior. Of the pixels of "
+        f"their ink {shares(faint)} are faint, in reconstructions {shares(rebuilt)}. "
     )
-    less, greyer = differ(sure, made) and sure.value < made.value, differ(grey, rebuilt) and grey.value > rebuilt.value
-    if less and greyer:
-        return f"{numbers}So there lie blends: images between classes, less certain and greyer than others."
+    less = differ(sure, made) and sure.value < made.value
+    fainter = differ(faint, rebuilt) and faint.value > rebuilt.value
+    if less and fainter:
+        return f"{numbers}So there lie blends: images between classes, less certain and fainter than others."
     if less:
-        return f"{numbers}So there lie images between classes, less certain than others, though not clearly greyer."
-    if greyer:
-        return f"{numbers}So the images there are greyer than reconstructions, but not clearly less like a class."
+        return f"{numbers}So there lie images between classes, less certain than others, though not clearly fainter."
+    if fainter:
+        return f"{numbers}So the images there are fainter than reconstructions, but not clearly less like a class."
     return (
         f"{numbers}So no clear difference from images elsewhere is seen in so few: the decoder is continuous and gives "
         "an image for every place, and a gap in the codes is not a gap in what can be generated."

@@ -1,4 +1,4 @@
-"""E1–E8 and E14: the model, its terms with the numbers that check them, the training."""
+"""E1–E7 and E14: the model, and its terms with the numbers that check them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from vaelab.studies.semi_supervised.steps import PLANES
 from vaelab.studies.semi_supervised.words import (
     TITLES,
     counted,
-    data_name,
     listed,
-    metric,
     number,
     quantity,
     share,
@@ -53,8 +51,8 @@ def model(results: Results) -> Sequence[Block]:
             f"{listed([str(width) for width in hidden])} to 2, so that the encoder has to find what distinguishes "
             "images; the decoder has the same widths in reverse, because a plane has to be unfolded into images as "
             "they were folded into it. Both heads stand on the same features: mean and spread describe one and the "
-            f"same distribution. Two latent dimensions are chosen for the eye, and they cost something: q(z|x) tells "
-            f"{_kls(kl)} (the KL) about an image, and all else has to be guessed by the decoder.",
+            f"same distribution. Two latent dimensions are chosen for the eye, and they cost something: z tells at "
+            f"most the KL about an image, {_kls(kl)}, and all else has to be guessed by the decoder.",
         ),
         Answer(
             "What does the decoder give for a Bernoulli, what for a Gaussian? (E4)",
@@ -99,30 +97,8 @@ def _kls(kl: Mapping[str, Any]) -> str:
 def log_variance(results: Results) -> Sequence[Block]:
     """E3."""
     found = results.values("terms")
-    spreads, rows = found["spreads"], found["gradients"]
-    tiny, least, largest = rows[0], rows[1], rows[-1]
-    ranges = [
-        f"from {spread['least']:.4f} to {spread['largest']:.3f} (median {spread['middle']:.3f}) in the {TITLES[name]}"
-        for name, spread in spreads.items()
-    ]
-    factor = max(spread["largest"] / spread["least"] for spread in spreads.values())
-    negative = listed([f"{share(spread['negative'])} ({TITLES[name]})" for name, spread in spreads.items()])
     return [
-        Answer(
-            "Why does the encoder give the log-variance and not the variance? (E3)",
-            "For three reasons.\n\n"
-            "- A spread is positive, a linear layer gives any number. Of the log-variances of all test images "
-            f"{negative} are negative. A layer that gave σ itself would have to be kept from that, because the KL "
-            "contains log σ.\n"
-            f"- Spreads differ by factors. Over the test images σ goes {listed(ranges)}: a factor of up to "
-            f"{factor:.3g}, which for v is a range of {number(2 * math.log(factor))}.\n"
-            f"- The gradient keeps its size. From the largest to the smallest of these spreads the KL's derivative by "
-            f"σ goes from {number(largest['by_sigma'], 2)} to {number(least['by_sigma'], 1)}, its derivative by v from "
-            f"{number(largest['by_v'], 2)} to {number(least['by_v'], 2)}; the latter is never below −½. Were σ = "
-            f"{tiny['sigma']:g}, as an unlucky step may leave it, they would be {number(tiny['by_sigma'], 0)} and "
-            f"{number(tiny['by_v'], 2)}: a step of gradient descent of size 0.1 would throw σ to "
-            f"{number(tiny['after_sigma'], 0)} in the first case and move it to {tiny['after_v']:.5f} in the second.",
-        ),
+        Answer("Why does the encoder give the log-variance and not the variance? (E3)", _reasons(found)),
         Formula("KL = ½ [μ² + σ² − log σ² − 1];    ∂KL/∂σ = σ − 1/σ,    ∂KL/∂v = ½ (exp(v) − 1) ≥ −½"),
         Table(
             ["σ", "", "∂KL/∂σ", "∂KL/∂v", "σ after a step in σ", "σ after a step in v"],
@@ -135,20 +111,75 @@ def log_variance(results: Results) -> Sequence[Block]:
                     number(row["after_sigma"], 3),
                     f"{row['after_v']:.4f}",
                 ]
-                for row in rows
+                for row in found["gradients"]
             ],
             "Derivatives of the KL by automatic differentiation through the code that trains the models, and one step "
             "of gradient descent of size 0.1 on the KL alone, which wants σ = 1. Smallest, median and largest: of all "
             "test images; the median is the smaller of the two models'.",
         ),
-        Text("The page `docs/why-log-variance.md` has the derivation. log σ would do as well: v is twice that."),
+        Text(
+            "log σ would do as well, because v is twice that: ∂KL/∂log σ = σ² − 1, never below −1. The derivation is "
+            "on the page “Why the log-variance” of vaelab's documentation."
+        ),
     ]
+
+
+def _reasons(found: Mapping[str, Any]) -> str:
+    spreads, rows = found["spreads"], found["gradients"]
+    tiny, least, largest = rows[0], rows[1], rows[-1]
+    ranges = [
+        f"from {spread['least']:.4f} to {spread['largest']:.3f} (median {spread['middle']:.3f}) in the {TITLES[name]}"
+        for name, spread in spreads.items()
+    ]
+    factor = max(spread["largest"] / spread["least"] for spread in spreads.values())
+    negative = listed([f"{share(spread['negative'])} ({TITLES[name]})" for name, spread in spreads.items()])
+    return (
+        "For three reasons.\n\n"
+        "- A spread is positive, a linear layer gives any number. Of the log-variances of all test images "
+        f"{negative} are negative. A layer that gave σ² or σ itself would have to be kept from that, because the KL "
+        "contains log σ.\n"
+        f"- Spreads differ by factors. Over the test images σ goes {listed(ranges)}: a factor of up to {factor:.3g}, "
+        f"which for v is a range of {number(2 * math.log(factor))}.\n"
+        "- The gradient keeps its size. From the largest to the smallest of these spreads the KL's derivative by σ "
+        f"goes from {number(largest['by_sigma'], 2)} to {number(least['by_sigma'], 1)}, its derivative by v from "
+        f"{number(largest['by_v'], 2)} to {number(least['by_v'], 2)}; the latter is never below −½. Were σ = "
+        f"{tiny['sigma']:g}, as an unlucky step may leave it, they would be {number(tiny['by_sigma'], 0)} and "
+        f"{number(tiny['by_v'], 2)}: a step of gradient descent of size 0.1 would throw σ to "
+        f"{number(tiny['after_sigma'], 0)} in the first case and move it to {tiny['after_v']:.5f} in the second."
+    )
 
 
 def reparameterisation(results: Results) -> Sequence[Block]:
     """E5."""
     found = results.values("terms")
-    layers = found["layer"]
+    return [
+        Text(
+            "The draw of z is a layer of its own with no weights: it is given μ, log σ and noise ε ~ N(0, I), and "
+            "gives z. In the code it is `DiagonalNormal.rsample` in `vaelab/distributions.py`; encoder and decoder "
+            "know nothing of it."
+        ),
+        Formula("z = μ + σ ε = μ + exp(v/2) · ε,   ε ~ N(0, I);     ∂z/∂μ = 1,    ∂z/∂v = ½ σ ε"),
+        Listing(found["source"], "What it does, as it is in the code; `log_std` is log σ = v/2, `noise` is ε."),
+        Answer("Does the gradient pass through the draw? (E5)", _passes(found["layer"])),
+        _derivatives(found["layer"]),
+    ]
+
+
+def _passes(layers: Mapping[str, Mapping[str, float]]) -> str:
+    """With the layer the heads learn from the reconstruction, without it they do not."""
+    exact = max(max(row["mean_error"], row["v_error"]) for row in layers.values())
+    flows = all(row["gradient"] > 0 and row["detached"] == 0 for row in layers.values())
+    through, cut = (listed([f"{row[key]:.3g}" for row in layers.values()]) for key in ("gradient", "detached"))
+    return (
+        f"{'Yes' if flows else 'Not as it should'}. The noise is an input, so z is an ordinary function of μ and v. "
+        f"Over a batch of test images the derivatives that automatic differentiation finds {_distance(exact)}. With "
+        f"this layer the reconstruction term has a gradient for the weights of both heads (length {through} nats per "
+        f"unit of weight); where z is cut off, as a number drawn elsewhere would be, it is {cut}, and the encoder "
+        "could learn from the KL alone."
+    )
+
+
+def _derivatives(layers: Mapping[str, Mapping[str, float]]) -> Table:
     rows = [
         [
             TITLES[name],
@@ -161,42 +192,20 @@ def reparameterisation(results: Results) -> Sequence[Block]:
         ]
         for name, row in layers.items()
     ]
-    exact = max(max(row["mean_error"], row["v_error"]) for row in layers.values())
-    flows = all(row["gradient"] > 0 and row["detached"] == 0 for row in layers.values())
-    return [
-        Text(
-            "The draw of z is a layer of its own with no weights: it is given μ, log σ and noise ε ~ N(0, I), and "
-            "gives z. In the code it is `DiagonalNormal.rsample` in `vaelab/distributions.py`; encoder and decoder "
-            "know nothing of it."
-        ),
-        Formula("z = μ + σ ε = μ + exp(v/2) · ε,   ε ~ N(0, I);     ∂z/∂μ = 1,    ∂z/∂v = ½ σ ε"),
-        Listing(found["source"], "What it does, as it is in the code; `log_std` is log σ = v/2, `noise` is ε."),
-        Answer(
-            "Does the gradient pass through the draw? (E5)",
-            ("Yes. " if flows else "Not as it should. ")
-            + "The noise is an input, so z is an ordinary function of μ and v. Over a batch of test images the "
-            f"derivatives that automatic differentiation finds {_distance(exact)}. With this layer the "
-            "reconstruction term has a gradient for the weights of both heads "
-            f"(length {listed([format(row['gradient'], '.3g') for row in layers.values()])} nats per unit of weight); "
-            "where z is cut off, as a number drawn elsewhere would be, it is "
-            f"{listed([format(row['detached'], '.3g') for row in layers.values()])}, and the encoder could learn from "
-            "the KL alone.",
-        ),
-        Table(
-            [
-                "model",
-                "images",
-                "largest |∂z/∂μ − 1|",
-                "largest |∂z/∂v − ½σε|",
-                "largest |∂z/∂v|",
-                "gradient, through the layer",
-                "gradient, z cut off",
-            ],
-            rows,
-            "The layer in the trained models: derivatives by automatic differentiation, and the length of the "
-            "reconstruction term's gradient by the weights of both heads.",
-        ),
-    ]
+    return Table(
+        [
+            "model",
+            "images",
+            "largest |∂z/∂μ − 1|",
+            "largest |∂z/∂v − ½σε|",
+            "largest |∂z/∂v|",
+            "gradient, through the layer",
+            "gradient, z cut off",
+        ],
+        rows,
+        "The layer in the trained models: derivatives by automatic differentiation, and the length of the "
+        "reconstruction term's gradient by the weights of both heads.",
+    )
 
 
 def _distance(exact: float) -> str:
@@ -206,11 +215,7 @@ def _distance(exact: float) -> str:
 def loss_terms(results: Results) -> Sequence[Block]:
     """E6, E7, E14."""
     found = results.values("terms")
-    cases, losses, kl, constant = found["cases"], found["losses"], found["kl"], found["constant"]
-    worst = max(abs(case["found"] - case["expected"]) for case in cases)
-    off = max(max(row["reconstruction_difference"], row["kl_difference"]) for row in losses.values())
-    sigma = results.settings["sigma"]
-    away = abs(kl["mean"] - kl["closed"]) / kl["error"]
+    constant, sigma = found["constant"], results.settings["sigma"]
     return [
         Text("With D pixels and 2 latent dimensions, in nats per image and with all constants (E14):"),
         Formula("−log p(x|z) = −Σ_i [x_i log π_i + (1 − x_i) log(1 − π_i)]      (Bernoulli)"),
@@ -218,50 +223,69 @@ def loss_terms(results: Results) -> Sequence[Block]:
         Formula("KL(q(z|x) ‖ N(0, I)) = ½ Σ_j [μ_j² + σ_j² − log σ_j² − 1]"),
         Formula("loss = −ELBO = −log p(x|z) + KL(q(z|x) ‖ p(z)),   z ~ q(z|x),  mean over the batch"),
         Text(
-            "The same formulas with their derivation are in the documentation: `docs/objectives.md` (Written out), "
-            "`docs/likelihoods.md` (Bernoulli, Gaussian) and `docs/posteriors.md` (The KL term)."
+            "The same formulas with their derivation are in vaelab's documentation, on the pages “Objectives” (Written "
+            "out), “Likelihoods” (Bernoulli, Gaussian) and “Posteriors” (The KL term)."
         ),
-        Table(
-            ["term", "case", "by hand", "= (nats)", "the code (nats)"],
-            [
-                [case["term"], case["what"], case["by_hand"], number(case["expected"], 6), number(case["found"], 6)]
-                for case in cases
-            ],
-            f"Small cases computed by hand and by the code that trains the models; the largest difference is "
-            f"{small(worst)} nats. A grey pixel costs log 2 at π = ½, too: with grey pixels the cross entropy is no "
-            "normalised likelihood. The Gaussian's term may be negative, because a density may exceed 1.",
-        ),
-        Answer(
-            "Are the terms right? (E6, E7)",
-            f"The {len(cases)} cases agree to {small(worst)} nats. The Bernoulli's probabilities of all four images "
-            f"of two black or white pixels add up to {found['whole']:.6f}. The KL of N(1, ½²) from N(0, 1) is "
-            f"{kl['closed']:.4f} nats in closed form and {kl['mean']:.4f} ± {kl['error']:.4f} as the mean of "
-            f"log q(z) − log p(z) over 100,000 draws: {away:.1f} standard errors apart"
-            f"{'.' if away < 3 else ', more than chance explains.'} And the losses of the trained models on a batch "
-            f"of test images, written out again from μ, σ and the decoder's means, differ from the code's by at most "
-            f"{small(off)} nats for any image.",
-        ),
-        Table(
-            ["model", "images", "−log p(x|z), code", "by the formula", "KL, code", "by the formula"],
-            [
-                [
-                    TITLES[name],
-                    str(row["images"]),
-                    number(row["reconstruction"], 3),
-                    number(row["reconstruction_by_hand"], 3),
-                    number(row["kl"], 4),
-                    number(row["kl_by_hand"], 4),
-                ]
-                for name, row in losses.items()
-            ],
-            "Both terms of both losses on the same draws of z, in nats per image, mean over the images.",
-        ),
+        _cases(found["cases"]),
+        Answer("Are the terms right? (E6, E7)", _right(found)),
+        _written_out(found["losses"]),
         Text(
             f"With σ = {sigma:g} and D = {constant['pixels']:,} the Gaussian's constant part is "
             f"{number(constant['nats'], 1)} nats: the log-likelihood of an image that is met exactly. It does not "
             f"matter for the gradient, but without it the number would not be a log-likelihood. {_best_sigma(results)}"
         ),
     ]
+
+
+def _worst(cases: Sequence[Mapping[str, Any]]) -> float:
+    return max(abs(float(case["found"] - case["expected"])) for case in cases)
+
+
+def _cases(cases: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        ["term", "case", "by hand", "= (nats)", "the code (nats)"],
+        [
+            [case["term"], case["what"], case["by_hand"], number(case["expected"], 6), number(case["found"], 6)]
+            for case in cases
+        ],
+        f"Small cases computed by hand and by the code that trains the models; the largest difference is "
+        f"{small(_worst(cases))} nats. A grey pixel costs log 2 at π = ½, too: with grey pixels the cross entropy is "
+        "no normalised likelihood. The Gaussian's term may be negative, because a density may exceed 1.",
+    )
+
+
+def _right(found: Mapping[str, Any]) -> str:
+    """Hand cases, all images of two pixels, the KL by draws, both losses written out."""
+    cases, losses, kl = found["cases"], found["losses"], found["kl"]
+    off = max(max(row["reconstruction_difference"], row["kl_difference"]) for row in losses.values())
+    away = abs(kl["mean"] - kl["closed"]) / kl["error"]
+    return (
+        f"The {len(cases)} cases agree to {small(_worst(cases))} nats. The Bernoulli's probabilities of all four "
+        f"images of two black or white pixels add up to {found['whole']:.6f}. The KL of N(1, ½²) from N(0, 1) is "
+        f"{kl['closed']:.4f} nats in closed form and {kl['mean']:.4f} ± {kl['error']:.4f} as the mean of log q(z) − "
+        f"log p(z) over 100,000 draws: {away:.1f} standard errors apart"
+        f"{'.' if away < 3 else ', more than chance explains.'} And the losses of the trained models on a batch of "
+        f"test images, written out again from μ, σ and the decoder's means, differ from the code's by at most "
+        f"{small(off)} nats for any image."
+    )
+
+
+def _written_out(losses: Mapping[str, Mapping[str, float]]) -> Table:
+    return Table(
+        ["model", "images", "−log p(x|z), code", "by the formula", "KL, code", "by the formula"],
+        [
+            [
+                TITLES[name],
+                str(row["images"]),
+                number(row["reconstruction"], 3),
+                number(row["reconstruction_by_hand"], 3),
+                number(row["kl"], 4),
+                number(row["kl_by_hand"], 4),
+            ]
+            for name, row in losses.items()
+        ],
+        "Both terms of both losses on the same draws of z, in nats per image, mean over the images.",
+    )
 
 
 def _best_sigma(results: Results) -> str:
@@ -277,88 +301,3 @@ def _best_sigma(results: Results) -> str:
         f"that size would make its reconstruction term smaller by {number(gain, 1)} nats without any other change"
         + (", so the fixed one is as good as the best." if gain < 1 else ".")
     )
-
-
-def training(results: Results) -> Sequence[Block]:
-    """E8."""
-    blocks: list[Block] = []
-    config = results.config("bernoulli").training
-    images = results.environment("bernoulli")["train"]
-    blocks.append(
-        Text(
-            f"Both VAEs were trained on the {images:,} training images of {data_name(results)} for "
-            f"{counted(config.epochs, 'epoch')} with batches of {config.batch_size} (Adam, rate {config.lr:g}). The "
-            "curves of the test images are those of the average of the weights over about the last tenth of the steps, "
-            "which is kept; the training curve is the mean over an epoch's batches as they came."
-        )
-    )
-    blocks += [
-        results.picture(
-            f"plane-{name}",
-            "curves",
-            f"{TITLES[name]}: −ELBO and its two parts by epoch, in nats per image. {_parts(results, name)}",
-            f"Three curves of the {TITLES[name]} over {config.epochs} epochs: −ELBO, reconstruction, KL; training "
-            "and test images.",
-        )
-        for name in PLANES
-    ]
-    rows = [_row(results, name) for name in PLANES]
-    return [
-        *blocks,
-        Table(
-            ["model", "test −ELBO", "reconstruction", "KL", "bits per dimension", "training −ELBO, last epoch"],
-            rows,
-            "After the last epoch, in nats per image ± standard error. The two rows cannot be compared with each "
-            "other: one is a cross entropy of grey pixels, which is no normalised likelihood and so has no bits per "
-            "dimension; the other is a bound on a density of dequantised pixels.",
-        ),
-        Answer("Are 50 epochs enough? (E8)" if config.epochs == 50 else "Was it long enough? (E8)", _enough(results)),
-    ]
-
-
-def _parts(results: Results, name: str) -> str:
-    """What reconstruction and KL of the test images did from the first epoch to the last."""
-    history = results.history(name)
-    held = [place for place, split in enumerate(history["split"]) if split == "test"]
-    first, last = ({key: float(history[key][held[at]]) for key in ("reconstruction", "kl")} for at in (0, -1))
-    moves = [
-        f"the {what} {'rises' if last[key] > first[key] else 'falls'} from {number(first[key], 1)} to "
-        f"{number(last[key], 1)}"
-        for key, what in (("reconstruction", "reconstruction term"), ("kl", "KL"))
-    ]
-    more = last["kl"] > first["kl"] and last["reconstruction"] < first["reconstruction"]
-    meaning = ": the code comes to say more about an image, and it pays" if more else ""
-    return f"From the first epoch to the last, on the test images, {listed(moves)}{meaning}."
-
-
-def _row(results: Results, name: str) -> list[str]:
-    values = results.values(name)
-    bits = quantity(metric(values, "bits_per_dimension"), 3, unit=False) if "bits_per_dimension" in values else "—"
-    return [
-        TITLES[name],
-        *(quantity(metric(values, term), unit=False) for term in ("negative_elbo", "reconstruction", "kl")),
-        bits,
-        number(results.values(f"plane-{name}")["curves"]["train"]),
-    ]
-
-
-def _enough(results: Results) -> str:
-    sentences = []
-    for name in PLANES:
-        found = results.values(f"plane-{name}")["curves"]
-        late, early = found["middle"] - found["last"], found["first"] - found["middle"]
-        over = found["last"] - found["best"]
-        worse = (
-            "The best epoch was the last one"
-            if over <= 0
-            else f"The best epoch was number {found['best_epoch']}, {number(over)} nats better than the last"
-        )
-        gap = found["last"] - found["train"]
-        sentences.append(
-            f"{TITLES[name]}: the test −ELBO was {number(found['first'], 1)} after the first epoch, "
-            f"{number(found['middle'], 1)} after epoch {found['middle_epoch']} and {number(found['last'], 1)} after "
-            f"epoch {found['epochs']}; the second half brought {number(late)} nats, the first {number(early)}. "
-            f"{worse}. The test images' −ELBO is {number(abs(gap))} nats {'above' if gap > 0 else 'below'} the "
-            f"training images'."
-        )
-    return "\n\n".join(sentences)

@@ -8,9 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from vaelab.metrics import Metric
+from vaelab.specs import Spec
 from vaelab.studies.results import Results, percent, written
 
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+PARTS = {
+    "mlp": "fully connected",
+    "conv": "convolutional",
+    "bernoulli": "Bernoulli",
+    "normal": "Gaussian",
+    "gaussian": "Gaussian noise",
+    "masking": "masked pixels",
+    "salt-and-pepper": "salt-and-pepper noise",
+}
+"""Names of parts in a configuration, in words."""
 
 TITLES = {"bernoulli": "Bernoulli VAE", "gaussian": "Gaussian VAE", "vae": "VAE", "denoising": "denoising autoencoder"}
 
@@ -85,6 +97,27 @@ def counted(count: int, one: str, many: str = "") -> str:
     ('1 gap', '1,200 gaps')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def part(spec: str) -> str:
+    """A part of a configuration in words, with its options.
+
+    >>> part("conv:hidden=128"), part("mlp:hidden=512/256")
+    ('convolutional, 128 hidden units', 'fully connected, 512 and 256 hidden units')
+    >>> part("normal:std=0.1"), part("gaussian:std=0.3"), part("none")
+    ('Gaussian, σ = 0.1', 'Gaussian noise, σ = 0.3', 'none')
+    """
+    found = Spec.parse(spec)
+    return ", ".join(
+        [PARTS.get(found.name, found.name), *(_option(name, value) for name, value in found.options.items())]
+    )
+
+
+def _option(name: str, value: Any) -> str:
+    written = listed([str(one) for one in value]) if isinstance(value, tuple) else str(value)
+    if name == "hidden":
+        return f"{written} hidden units"
+    return f"{'σ' if name == 'std' else name} = {written}"
 
 
 def data_name(results: Results) -> str:
