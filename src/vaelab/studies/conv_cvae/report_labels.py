@@ -129,7 +129,7 @@ def _when(results: Results) -> str:
         "work on images whose label is not known"
     )
     told = f"the class is told for {share(knn[0])} of the images by the VAE, for {share(knn[1])} by the CVAE."
-    if beyond(*knn):
+    if beyond(knn[0], knn[1]):
         return (
             f"{text}. Nor when z itself is to say what an image is, for search, clusters or a classifier: by its "
             f"neighbours in z, {told}"

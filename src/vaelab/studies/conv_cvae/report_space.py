@@ -255,7 +255,8 @@ def _compared_text(metric: Mapping[tuple[str, str], Metric], values: Mapping[str
 
 def _room(values: Mapping[str, Mapping[str, Any]]) -> str:
     """Which measures of style z tells more of, and less of, where it need not tell the class."""
-    gained, lost = [], []
+    gained: list[str] = []
+    lost: list[str] = []
     for name, a in values["vae"]["style"].items():
         b = values["cvae"]["style"][name]
         if a is None or b is None or abs(b["r2"] - a["r2"]) <= 2 * math.hypot(a["error"], b["error"]):

@@ -34,8 +34,8 @@ def summarise(results: Results) -> Summary:
         f"trained for {config.training.epochs} epochs at batch size {config.training.batch_size}: their test −ELBO is "
         f"{nats(vae)} and {nats(cvae)} per image. From z alone, 15 nearest neighbours find the class of "
         f"{share(knn[0])} of the test images in the VAE and of {share(knn[1])} in the CVAE"
-        f"{', which is told the label, so that its z need not say it' if beyond(*knn) else ''}; the CVAE classifies "
-        f"{share(accuracy)} of them rightly by Bayes' rule. The aggregate posterior of the VAE is "
+        f"{', which is told the label, so that its z need not say it' if beyond(knn[0], knn[1]) else ''}; the CVAE "
+        f"classifies {share(accuracy)} of them rightly by Bayes' rule. The aggregate posterior of the VAE is "
         f"{nats(marginal, 3)} from N(0, I) (KL)."
     )
     if agreement:

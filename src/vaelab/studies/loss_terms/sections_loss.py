@@ -46,6 +46,14 @@ def loss(results: Results) -> Sequence[Block]:
             "forms of the loss?",
             _adam(found),
         ),
+        *_trained(results),
+    ]
+
+
+def _trained(results: Results) -> list[Block]:
+    """How to train with the sheet's weight, and what comes out, with it and with the full weight."""
+    found = results.values("weights")
+    return [
         Listing(
             routine(results),
             "The complete training routine of the model with the sheet's weight, to repeat it. With β = 1 the "

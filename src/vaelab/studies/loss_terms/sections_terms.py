@@ -109,7 +109,7 @@ def _spread(alone: Measured, both: Measured) -> str:
 
 def noise(found: Measured) -> float:
     """σ in per cent of the spread of the means: the scale of z alone says nothing."""
-    return 100 * found.sigma.value / max(found.variance.value, 1e-12) ** 0.5
+    return 100 * found.sigma.value / math.sqrt(max(found.variance.value, 1e-12))
 
 
 def _gained(alone: Measured, both: Measured) -> str:
