@@ -28,8 +28,8 @@ from vaelab.studies.gaussian_elbo import (
     training_sections,
 )
 from vaelab.studies.gaussian_elbo.steps import config
-from vaelab.studies.gaussian_elbo.words import percent
 from vaelab.studies.study import Train
+from vaelab.studies.words import percent
 
 STUDY = get("gaussian-elbo")
 

@@ -15,9 +15,10 @@ from vaelab.studies.generative_classifier.classes import between, mixing, neighb
 from vaelab.studies.generative_classifier.conditional import choose
 from vaelab.studies.generative_classifier.one_class import without_condition
 from vaelab.studies.generative_classifier.steps import sizes_of
-from vaelab.studies.generative_classifier.words import clear, in_words, listed, place, signed
+from vaelab.studies.generative_classifier.words import clear, in_words, place
 from vaelab.studies.judging import grey_share
 from vaelab.studies.study import Train
+from vaelab.studies.words import listed, signed
 
 STUDY = get("generative-classifier")
 

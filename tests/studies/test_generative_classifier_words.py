@@ -17,7 +17,8 @@ from vaelab.studies.generative_classifier import (
     size_sections,
     summary,
 )
-from vaelab.studies.generative_classifier.words import apart, error_of, foremost, level, percent
+from vaelab.studies.generative_classifier.words import foremost, level
+from vaelab.studies.words import apart, error_of, percent
 
 
 def metric(value: float, error: float = 0.01, n: int = 1000) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from vaelab.studies.semi_supervised import (
 )
 from vaelab.studies.semi_supervised import summary as head
 from vaelab.studies.semi_supervised.steps import PLANES
-from vaelab.studies.semi_supervised.words import counted, differ, listed, number, part, share, small
+from vaelab.studies.semi_supervised.words import number, part, share, small
+from vaelab.studies.words import apart, counted, listed
 from vaelab.tasks.semi_supervised import summaries_json
 
 
@@ -249,5 +250,5 @@ def test_numbers_as_written() -> None:
 
 def test_differences_count_from_two_standard_errors_on() -> None:
     one, two = Metric(1.0, 0.1, "", 10, ""), Metric(1.2, 0.1, "", 10, "")
-    assert not differ(one, two)
-    assert differ(one, Metric(1.5, 0.1, "", 10, ""))
+    assert not apart(one, two)
+    assert apart(one, Metric(1.5, 0.1, "", 10, ""))

@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from markupsafe import Markup, escape
 
 _CODE = re.compile(r"`([^`\n]+)`")
-_NUMBER = r"[+\-−]?(?:\d+(?:[, \u00a0\u2009\u202f]\d{3})*(?:\.\d+)?|\.\d+|∞|\bnan\b|\binf\b)(?:e[+\-−]?\d+)?"
-_QUANTITY = re.compile(rf"(?:[≤≥<>≈~=] ?)?{_NUMBER}(?: ?± ?{_NUMBER})?(?: ?[%‰×]| ?(?:s|min|h|nats?|bits?))?", re.I)
+_POWER = r" ?· ?10[⁻⁺]?[⁰¹²³⁴-⁹]+"
+_DIGITS = r"\d+(?:[, \u00a0\u2009\u202f]\d{3})*(?:\.\d+)?"
+_NUMBER = rf"[+\-−]?(?:{_DIGITS}|\.\d+|∞|\bnan\b|\binf\b)(?:e[+\-−]?\d+|{_POWER})?"
+_SCALED = rf"\({_NUMBER} ?± ?{_NUMBER}\){_POWER}"
+_QUANTITY = re.compile(
+    rf"(?:[≤≥<>≈~=] ?)?(?:{_SCALED}|{_NUMBER}(?: ?± ?{_NUMBER})?)(?: ?[%‰×]| ?(?:s|min|h|nats?|bits?))?", re.I
+)
 _SMALL = re.compile(
     r"(?:(?<!\w)(?P<base>[^\W\d_])_(?P<below>\{[^{}]+\}|\w+))|(?:\^(?P<above>\{[^{}]+\}|[-−]?\w+))", re.UNICODE
 )
-_LEADING = re.compile(rf"({_NUMBER}(?: ?± ?{_NUMBER})?(?: ?%)?)(?:\s+(.*))?", re.I | re.S)
+_LEADING = re.compile(rf"({_SCALED}|{_NUMBER}(?: ?± ?{_NUMBER})?(?: ?%)?)(?:\s+(.*))?", re.I | re.S)
 _WHOLE = re.compile(rf"({_NUMBER}(?: ± {_NUMBER} %| ± {_NUMBER}| %)|[≤≥] {_NUMBER}(?: %)?)")
 _MINUS = re.compile(r"(?<![\w.\-−])-(?=\.?\d)")
 _NOTHING = {"", "-", "–", "—", "n/a"}
@@ -74,6 +79,8 @@ def numeric_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> li
 
     >>> numeric_columns(["model", "−ELBO"], [["VAE", "151.09 ± 0.50"], ["PCA", "—"]])
     [False, True]
+    >>> numeric_columns(["KL", "σ"], [["3.9·10⁻⁶", "(3.92 ± 0.06)·10⁻⁶"]])
+    [True, True]
     """
     found = []
     for place in range(len(columns)):
@@ -88,6 +95,8 @@ def value_and_unit(text: str) -> tuple[str, str]:
 
     >>> value_and_unit("151.09 ± 0.50 nats per image")
     ('151.09 ± 0.50', 'nats per image')
+    >>> value_and_unit("3.9·10⁻⁶ nats per image")
+    ('3.9·10⁻⁶', 'nats per image')
     >>> value_and_unit("yes")
     ('', 'yes')
     """

@@ -14,6 +14,7 @@ from vaelab.config import RunConfig
 from vaelab.metrics import Metric
 from vaelab.report.blocks import Picture
 from vaelab.runfolder import History, RunFolder
+from vaelab.studies import words
 from vaelab.studies.settings import Settings
 from vaelab.studies.store import Store
 
@@ -77,10 +78,9 @@ class Results:
 def written(metric: Metric, digits: int = 2, unit: bool = True) -> str:
     """``151.09 ± 0.50 nats per image``."""
     error = "" if metric.standard_error is None else f" ± {metric.standard_error:.{digits}f}"
-    return f"{metric.value:.{digits}f}{error}" + (f" {metric.unit}" if unit else "")
+    return f"{words.signed(metric.value, digits)}{error}" + (f" {metric.unit}" if unit else "")
 
 
 def percent(metric: Metric, digits: int = 2) -> str:
-    """``98.87 ± 0.11 %`` of a share."""
-    error = "" if metric.standard_error is None else f" ± {100 * metric.standard_error:.{digits}f}"
-    return f"{100 * metric.value:.{digits}f}{error} %"
+    """``98.87 ± 0.11 %`` of a share; see `words.percent`."""
+    return words.percent(metric, digits)

@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.conv_cvae.words import (
-    apart,
-    beyond,
-    error_of,
-    listed,
-    nats,
-    number,
-    percent_of,
-    plus_minus,
-    share,
-)
+from vaelab.studies.conv_cvae.words import apart, beyond, error_of, nats, number, percent_of, plus_minus, share
 from vaelab.studies.results import Results
+from vaelab.studies.words import listed
 
 
 def classification(results: Results) -> Sequence[Block]:

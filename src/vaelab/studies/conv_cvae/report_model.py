@@ -8,8 +8,9 @@ from itertools import zip_longest
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.conv_cvae.words import counted, listed, number, percent_of, small
+from vaelab.studies.conv_cvae.words import number, percent_of, small
 from vaelab.studies.results import Results
+from vaelab.studies.words import counted, listed
 
 
 def networks(results: Results) -> Sequence[Block]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Plane, Table, Text
-from vaelab.studies.conv_cvae.words import listed, number, percent_of, share
+from vaelab.studies.conv_cvae.words import number, percent_of, share
 from vaelab.studies.results import Results
+from vaelab.studies.words import listed
 
 NO_PLANE = "The model has {latent} latent dimensions here, not 2, so there is no plane to decode."
 

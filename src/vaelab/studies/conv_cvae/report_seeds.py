@@ -7,8 +7,9 @@ from typing import Any
 
 from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Table
-from vaelab.studies.conv_cvae.words import apart, beyond, listed, number, plus_minus, small
+from vaelab.studies.conv_cvae.words import apart, beyond, number, plus_minus, small
 from vaelab.studies.results import Results
+from vaelab.studies.words import listed
 
 SAME = 0.95
 """From this R² on, after the best rotation, two spaces count as the same."""

@@ -8,18 +8,9 @@ from typing import Any
 
 from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Formula, Table
-from vaelab.studies.conv_cvae.words import (
-    beyond,
-    error_of,
-    listed,
-    nats,
-    number,
-    percent_of,
-    plus_minus,
-    share,
-    small,
-)
+from vaelab.studies.conv_cvae.words import beyond, error_of, nats, number, percent_of, plus_minus, share, small
 from vaelab.studies.results import Results
+from vaelab.studies.words import listed
 
 
 def classes(results: Results) -> Sequence[Block]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from vaelab.metrics import Metric
 from vaelab.studies.results import Results
+from vaelab.studies.words import power_of_ten
 
 SHEET = {"vae": (155.9, 150.0, 5.9), "cvae": (131.8, 127.1, 4.7)}
 """The sheet's own test losses on MNIST: −ELBO, reconstruction, KL in nats per image."""
 SHEET_UNIT = {"vae": 4.872, "cvae": 4.118}
 """The same −ELBO as the sheet prints it."""
 SHEET_BATCH = 32
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NAMES = {"vae": "VAE", "cvae": "CVAE"}
 
 
@@ -61,22 +60,7 @@ def small(value: float | None, digits: int = 1) -> str:
     if value == 0 or abs(value) >= 0.001:
         return number(value, 3)
     figures, power = f"{value:.{digits}e}".split("e")
-    return f"{figures}·10{str(int(power)).translate(RAISED)}".replace("-", "−")
-
-
-def counted(count: int, word: str) -> str:
-    """``1 set``, ``2,000 sets``."""
-    return f"{count:,} {word}" + ("" if count == 1 else "s")
-
-
-def listed(parts: Sequence[str]) -> str:
-    """``a, b and c``.
-
-    >>> listed(["a", "b", "c"]), listed(["a"])
-    ('a, b and c', 'a')
-    """
-    parts = list(parts)
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+    return f"{figures}{power_of_ten(int(power))}".replace("-", "−")
 
 
 def error_of(metric: Metric) -> float:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.gaussian_elbo.words import counted, metric, nats, shape, written
+from vaelab.studies.gaussian_elbo.words import nats, shape, written
 from vaelab.studies.results import Results
+from vaelab.studies.words import counted, metric
 
 
 def bound(results: Results) -> Sequence[Block]:

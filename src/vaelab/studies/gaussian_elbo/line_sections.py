@@ -7,19 +7,9 @@ from typing import Any
 
 from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Table, Text
-from vaelab.studies.gaussian_elbo.words import (
-    above,
-    apart,
-    counted,
-    error_of,
-    listed,
-    metric,
-    percent,
-    plus_minus,
-    share,
-    written,
-)
+from vaelab.studies.gaussian_elbo.words import above, share, written
 from vaelab.studies.results import Results
+from vaelab.studies.words import apart, counted, error_of, listed, metric, percent, plus_minus
 
 
 def lines(results: Results) -> Sequence[Block]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from vaelab.report.blocks import Verdict
 from vaelab.studies.gaussian_elbo.sample_sections import TARGET
 from vaelab.studies.gaussian_elbo.training_sections import best_epoch, epochs
-from vaelab.studies.gaussian_elbo.words import metric, nats, share, written
+from vaelab.studies.gaussian_elbo.words import nats, share, written
 from vaelab.studies.results import Results
 from vaelab.studies.study import Cell, Summary
+from vaelab.studies.words import metric
 
 ELBO = 780.0
 """Nats per image on MNIST's test images."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.gaussian_elbo.words import above, metric, nats, written
+from vaelab.studies.gaussian_elbo.words import above, nats, written
 from vaelab.studies.results import Results
+from vaelab.studies.words import metric
 
 
 def training(results: Results) -> Sequence[Block]:

@@ -6,21 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Formula, Table, Text
-from vaelab.studies.generative_classifier.words import (
-    apart,
-    counted,
-    falls,
-    level,
-    listed,
-    metric,
-    nats,
-    number,
-    of_sizes,
-    percent,
-    several,
-    share,
-)
+from vaelab.studies.generative_classifier.words import falls, level, nats, number, of_sizes, several, share
 from vaelab.studies.results import Results
+from vaelab.studies.words import apart, counted, listed, metric, percent
 
 RUN = "classifier"
 

@@ -8,21 +8,9 @@ from typing import Any
 from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Picture, Table, Text
 from vaelab.studies.generative_classifier.plane_sections import OF, points, style_blocks
-from vaelab.studies.generative_classifier.words import (
-    apart,
-    clear,
-    counted,
-    falls,
-    foremost,
-    listed,
-    metric,
-    nats,
-    percent,
-    r2,
-    share,
-    signed,
-)
+from vaelab.studies.generative_classifier.words import clear, falls, foremost, nats, r2, share
 from vaelab.studies.results import Results
+from vaelab.studies.words import apart, counted, listed, metric, percent, signed
 
 STEP = "conditional-plane"
 

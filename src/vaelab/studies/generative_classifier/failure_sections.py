@@ -8,20 +8,9 @@ from typing import Any
 from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Table, Text
 from vaelab.studies.generative_classifier.failures import AROUND, EXTENT, PLACES, PURE, THIN, sure_enough
-from vaelab.studies.generative_classifier.words import (
-    apart,
-    counted,
-    error_of,
-    falls,
-    in_words,
-    listed,
-    metric,
-    percent,
-    place,
-    plus_minus,
-    share,
-)
+from vaelab.studies.generative_classifier.words import falls, in_words, place, share
 from vaelab.studies.results import Results
+from vaelab.studies.words import apart, counted, error_of, listed, metric, percent, plus_minus
 
 VAE = "vae-2"
 

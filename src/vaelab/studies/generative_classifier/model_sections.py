@@ -7,23 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Formula, Listing, Table, Text
-from vaelab.studies.generative_classifier.words import (
-    apart,
-    counted,
-    error_of,
-    falls,
-    label_worth,
-    listed,
-    metric,
-    nats,
-    of_sizes,
-    percent,
-    plus_minus,
-    share,
-    sizes_of,
-    trained,
-)
+from vaelab.studies.generative_classifier.words import falls, label_worth, nats, of_sizes, share, sizes_of, trained
 from vaelab.studies.results import Results
+from vaelab.studies.words import apart, counted, error_of, listed, metric, percent, plus_minus
 
 VAE, CVAE = "vae-2", "cvae-2"
 

@@ -7,23 +7,9 @@ from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Plane, Table, Text
 from vaelab.studies.generative_classifier.classes import NEIGHBOURS
-from vaelab.studies.generative_classifier.words import (
-    clear,
-    counted,
-    falls,
-    foremost,
-    listed,
-    metric,
-    nats,
-    number,
-    ordered,
-    percent,
-    place,
-    plus_minus,
-    r2,
-    signed,
-)
+from vaelab.studies.generative_classifier.words import clear, falls, foremost, nats, number, ordered, place, r2
 from vaelab.studies.results import Results
+from vaelab.studies.words import counted, listed, metric, percent, plus_minus, signed
 
 OF = {"slant": "the slant", "width": "the width", "height": "the height", "thickness": "the thickness of the strokes",
       "ink": "the amount of ink"}  # fmt: skip

@@ -8,24 +8,19 @@ from vaelab.metrics import Metric
 from vaelab.report.blocks import Answer, Block, Table, Text
 from vaelab.studies.generative_classifier.words import (
     ALIKE,
-    apart,
-    counted,
-    error_of,
     falls,
     level,
-    listed,
     nats,
     near,
     number,
     of_sizes,
-    percent,
-    plus_minus,
     several,
     share,
     sizes_of,
     trained,
 )
 from vaelab.studies.results import Results
+from vaelab.studies.words import apart, counted, error_of, listed, percent, plus_minus
 
 KINDS = {"vae": "VAE", "cvae": "CVAE"}
 

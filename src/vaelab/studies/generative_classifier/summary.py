@@ -6,22 +6,18 @@ from collections.abc import Sequence
 
 from vaelab.report.blocks import Verdict
 from vaelab.studies.generative_classifier.words import (
-    counted,
-    error_of,
     falls,
     label_worth,
     level,
-    listed,
-    metric,
     nats,
     of_sizes,
-    percent,
     several,
     share,
     sizes_of,
 )
 from vaelab.studies.results import Results
 from vaelab.studies.study import Cell, Summary
+from vaelab.studies.words import counted, error_of, listed, metric, percent
 
 TARGET = 0.985
 """Accuracy that we want the generative classifier to reach on MNIST; the sheet asks for none."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from vaelab.report.blocks import Answer, Block, Table, Text
 from vaelab.studies.loss_terms.names import MODELS
-from vaelab.studies.loss_terms.words import counted, difference, written
+from vaelab.studies.loss_terms.words import difference, written
 from vaelab.studies.results import Results, percent
+from vaelab.studies.words import counted
 
 
 def detection(results: Results) -> Sequence[Block]:

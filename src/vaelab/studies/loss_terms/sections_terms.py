@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from vaelab.report.blocks import Answer, Block, Formula, Plane, Table, Text
 from vaelab.studies.loss_terms.claims import Claim, Measured, agree, claims, row
 from vaelab.studies.loss_terms.names import KINDS, of_kind, title
-from vaelab.studies.loss_terms.words import counted, difference, error, quantity, written
+from vaelab.studies.loss_terms.words import difference, error, quantity, written
 from vaelab.studies.results import Results, percent
+from vaelab.studies.words import counted
 
 POINT = 0.01
 """A σ below this share of the spread of the means leaves of a posterior little more than a point."""

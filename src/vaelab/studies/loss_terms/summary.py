@@ -8,9 +8,10 @@ from vaelab.report.blocks import Verdict
 from vaelab.studies.loss_terms.anomalies import INVERTED
 from vaelab.studies.loss_terms.claims import NO_KL, Measured, agree, claims
 from vaelab.studies.loss_terms.names import of_kind
-from vaelab.studies.loss_terms.words import brief, counted, quantity, written
+from vaelab.studies.loss_terms.words import brief, quantity, written
 from vaelab.studies.results import Results, percent
 from vaelab.studies.study import Cell, Summary
+from vaelab.studies.words import counted
 
 
 def summarise(results: Results) -> Summary:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from vaelab.metrics import Metric
 from vaelab.studies.results import percent
-
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+from vaelab.studies.words import power_of_ten
 
 
 def brief(value: float, figures: int = 2) -> str:
@@ -18,11 +17,7 @@ def brief(value: float, figures: int = 2) -> str:
     ('0.0784', '−0.00026', '3.9·10⁻⁶', '0')
     """
     digits, exponent, power = f"{value:.{figures}g}".partition("e")
-    return (digits + (f"·10{_raised(int(power))}" if exponent else "")).replace("-", "−")
-
-
-def _raised(power: int) -> str:
-    return str(power).translate(RAISED)
+    return (digits + (power_of_ten(int(power)) if exponent else "")).replace("-", "−")
 
 
 def written(metric: Metric, digits: int = 2, unit: bool = True) -> str:
@@ -36,7 +31,7 @@ def written(metric: Metric, digits: int = 2, unit: bool = True) -> str:
     scale, power = 1.0, ""
     if 0 < abs(metric.value) < 0.5 * 10**-digits:
         exponent = math.floor(math.log10(abs(metric.value)))
-        scale, power = 10.0**exponent, f"·10{_raised(exponent)}"
+        scale, power = 10.0**exponent, power_of_ten(exponent)
     number = f"{metric.value / scale:z.{digits}f}".replace("-", "−")
     if metric.standard_error is not None:
         number += f" ± {metric.standard_error / scale:.{digits}f}"
@@ -88,8 +83,3 @@ def difference(first: Metric, second: Metric) -> Difference:
     ('1.00 ± 0.50', False)
     """
     return Difference(first.value - second.value, math.hypot(error(first), error(second)))
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 image``, ``2,000 images``."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -11,7 +11,8 @@ from vaelab.applications.representations.conclusions import BASELINE, RAW
 from vaelab.applications.representations.summary import Difference
 from vaelab.report.blocks import Answer, Block, Table, Text
 from vaelab.studies.results import Results
-from vaelab.studies.semi_supervised.words import TITLES, listed, number, other_name, share
+from vaelab.studies.semi_supervised.words import TITLES, number, other_name, share
+from vaelab.studies.words import listed
 
 
 def few_labels(results: Results) -> Sequence[Block]:

@@ -11,19 +11,8 @@ from vaelab.report.blocks import Answer, Block, Table, Text
 from vaelab.studies.results import Results
 from vaelab.studies.semi_supervised.planes import BRIGHT, INK
 from vaelab.studies.semi_supervised.steps import LEARNED
-from vaelab.studies.semi_supervised.words import (
-    TITLES,
-    counted,
-    differ,
-    listed,
-    metric,
-    number,
-    other_name,
-    part,
-    quantity,
-    share,
-    shares,
-)
+from vaelab.studies.semi_supervised.words import TITLES, number, other_name, part, quantity, share, shares
+from vaelab.studies.words import apart, counted, listed, metric
 
 WAYS = {
     "vae-prior": "VAE, z from N(0, I)",
@@ -160,7 +149,7 @@ def _reconstructs(results: Results) -> str:
         errors = {name: metric(found["errors"][name], kind) for name in LEARNED}
         low, high = sorted(errors, key=lambda name: errors[name].value)
         ratio = errors[high].value / max(errors[low].value, 1e-12)
-        if differ(errors[low], errors[high]):
+        if apart(errors[low], errors[high]):
             sentences.append(
                 f"{what} the {TITLES[low]} has the smaller squared error: {errors[low].value:.5f} against "
                 f"{errors[high].value:.5f}, {ratio:.2f} times as much."
@@ -168,7 +157,7 @@ def _reconstructs(results: Results) -> str:
         else:
             sentences.append(f"{what} neither is clearly better: {errors[low].value:.5f} and {errors[high].value:.5f}.")
     clean, noisy = (metric(found["errors"]["denoising"], kind) for kind in ("clean", "noisy"))
-    if differ(clean, noisy) and clean.value > noisy.value:
+    if apart(clean, noisy) and clean.value > noisy.value:
         sentences.append(
             "The denoising autoencoder is worse on clean images than on noisy ones: clean ones are what it has never "
             "been given."
@@ -286,7 +275,7 @@ def _doubt(made: Mapping[str, Any], confident: Mapping[str, Metric]) -> str:
 def _fitted(confident: Mapping[str, Metric]) -> str:
     before, after = confident["denoising-prior"], confident["denoising-fitted"]
     vae, like = confident["vae-prior"], confident["vae-fitted"]
-    if not differ(before, after):
+    if not apart(before, after):
         change = f"changes little: {shares(after)}"
     else:
         change = f"{'raises' if after.value > before.value else 'lowers'} that to {shares(after)}"
@@ -294,7 +283,7 @@ def _fitted(confident: Mapping[str, Metric]) -> str:
         f"Drawing the denoising autoencoder's codes from a Gaussian fitted to its codes {change}; the VAE with a "
         f"Gaussian fitted to its own has {shares(like)}."
     )
-    if not differ(after, vae):
+    if not apart(after, vae):
         return f"{text} That is as much as the VAE reaches from its prior, within two standard errors."
     if after.value > vae.value:
         return (

@@ -12,18 +12,8 @@ from vaelab.report.blocks import Answer, Block, Plane, Table, Text
 from vaelab.studies.results import Results
 from vaelab.studies.semi_supervised.planes import BRIGHT, INK
 from vaelab.studies.semi_supervised.steps import PLANES
-from vaelab.studies.semi_supervised.words import (
-    TITLES,
-    counted,
-    data_name,
-    differ,
-    listed,
-    metric,
-    number,
-    quantity,
-    share,
-    shares,
-)
+from vaelab.studies.semi_supervised.words import TITLES, data_name, number, quantity, share, shares
+from vaelab.studies.words import apart, counted, listed, metric
 
 FAR = 0.5
 """Above this marginal KL, in nats, the codes are far from the prior."""
@@ -122,7 +112,7 @@ def _difference(results: Results) -> str:
 def _larger(found: Mapping[str, Metric], what: str, write: Any) -> str:
     high, low = sorted(found, key=lambda name: -found[name].value)
     numbers = f"{write(found[high])} against {write(found[low])}"
-    if not differ(found[high], found[low]):
+    if not apart(found[high], found[low]):
         return f"The {what} is not clearly different: {numbers}."
     return f"The {what} of the {TITLES[high]} is larger: {numbers} of the {TITLES[low]}."
 
@@ -318,8 +308,8 @@ def _blends(values: Mapping[str, Any]) -> str:
         f"{quantity(sure, 3, False)} against {quantity(made, 3, False)} for draws from the prior. Of the pixels of "
         f"their ink {shares(faint)} are faint, in reconstructions {shares(rebuilt)}. "
     )
-    less = differ(sure, made) and sure.value < made.value
-    fainter = differ(faint, rebuilt) and faint.value > rebuilt.value
+    less = apart(sure, made) and sure.value < made.value
+    fainter = apart(faint, rebuilt) and faint.value > rebuilt.value
     if less and fainter:
         return f"{numbers}So there lie blends: images between classes, less certain and fainter than others."
     if less:

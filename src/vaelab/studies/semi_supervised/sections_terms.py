@@ -9,15 +9,8 @@ from typing import Any
 from vaelab.report.blocks import Answer, Block, Formula, Listing, Table, Text
 from vaelab.studies.results import Results
 from vaelab.studies.semi_supervised.steps import PLANES
-from vaelab.studies.semi_supervised.words import (
-    TITLES,
-    counted,
-    listed,
-    number,
-    quantity,
-    share,
-    small,
-)
+from vaelab.studies.semi_supervised.words import TITLES, number, quantity, share, small
+from vaelab.studies.words import counted, listed
 
 
 def model(results: Results) -> Sequence[Block]:

@@ -9,7 +9,8 @@ from typing import Any
 from vaelab.report.blocks import Answer, Block, Table, Text
 from vaelab.studies.results import Results
 from vaelab.studies.semi_supervised.steps import PLANES
-from vaelab.studies.semi_supervised.words import TITLES, counted, data_name, listed, metric, number, quantity
+from vaelab.studies.semi_supervised.words import TITLES, data_name, number, quantity
+from vaelab.studies.words import counted, listed, metric
 
 
 def training(results: Results) -> Sequence[Block]:

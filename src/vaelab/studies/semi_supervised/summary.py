@@ -11,19 +11,9 @@ from vaelab.applications.representations.summary import Difference
 from vaelab.report.blocks import Verdict
 from vaelab.studies.results import Results
 from vaelab.studies.semi_supervised.sections_labels import points, same_method
-from vaelab.studies.semi_supervised.words import (
-    TITLES,
-    counted,
-    data_name,
-    listed,
-    metric,
-    other_name,
-    quantity,
-    share,
-    shares,
-    small,
-)
+from vaelab.studies.semi_supervised.words import TITLES, data_name, other_name, quantity, share, shares, small
 from vaelab.studies.study import Cell, Summary
+from vaelab.studies.words import counted, listed, metric
 
 
 def summarise(results: Results) -> Summary:

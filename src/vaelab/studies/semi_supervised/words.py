@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vaelab.metrics import Metric
 from vaelab.specs import Spec
 from vaelab.studies.results import Results, percent, written
-
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+from vaelab.studies.words import listed, power_of_ten
 
 PARTS = {
     "mlp": "fully connected",
@@ -48,7 +45,7 @@ def small(value: float) -> str:
     if value == 0:
         return "0"
     digits, power = f"{value:.1e}".split("e")
-    return f"{digits}·10{str(int(power)).translate(RAISED)}"
+    return f"{digits}{power_of_ten(int(power))}"
 
 
 def share(value: float, digits: int = 1) -> str:
@@ -60,11 +57,6 @@ def share(value: float, digits: int = 1) -> str:
     return f"{number(100 * value, digits)} %"
 
 
-def metric(values: Mapping[str, Any], name: str) -> Metric:
-    """A metric kept as JSON."""
-    return Metric.from_json(values[name], name)
-
-
 def quantity(found: Metric, digits: int = 2, unit: bool = True) -> str:
     """`results.written`, with a minus sign that is one."""
     return written(found, digits, unit).replace("-", "−")
@@ -73,30 +65,6 @@ def quantity(found: Metric, digits: int = 2, unit: bool = True) -> str:
 def shares(found: Metric, digits: int = 1) -> str:
     """`results.percent`."""
     return percent(found, digits)
-
-
-def differ(first: Metric, second: Metric) -> bool:
-    """Whether two numbers are further apart than two standard errors of their difference, taken as independent."""
-    error = math.hypot(first.standard_error or 0.0, second.standard_error or 0.0)
-    return abs(first.value - second.value) > 2 * error
-
-
-def listed(words: Sequence[str]) -> str:
-    """With commas and an "and".
-
-    >>> listed(["a"]), listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """With the word that fits.
-
-    >>> counted(1, "gap"), counted(1200, "gap")
-    ('1 gap', '1,200 gaps')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def part(spec: str) -> str:
