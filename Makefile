@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REAL := $(BIN)/python -m pytest -q -p no:cacheprovider -m "real or long" --durations=0
-TESTS := $(BIN)/python -m pytest -q -n 2 -m "not real and not long"
+TESTS := $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not real and not long"
 DATA ?= $(VAELAB_DATA)
 
 .PHONY: help demo test lint check-data test-real docs cli-reference bench-memory clean

@@ -38,7 +38,7 @@ def test_paragraphs_and_lists() -> None:
     text = "  One\nline.\n\n \nFirst:\n- a\n  goes on\n- b `c`\n\n"
     assert paragraphs(text) == "<p>One\nline.</p>\n<p>First:</p><ul><li>a goes on</li><li>b <code>c</code></li></ul>"
     assert paragraphs(" \n\n ") == ""
-    assert paragraphs("−1 - 2 and -3") == "<p>−1 - 2 and -3</p>", "a dash in a line is no list"
+    assert paragraphs("−1 - 2 and -3") == "<p>−1 - 2 and −3</p>", "a dash in a line is no list"
 
 
 def test_a_number_and_its_error_are_not_parted() -> None:

@@ -95,7 +95,10 @@ def drawing(width: float, height: float, title: str = "") -> Iterator[Picture]:
         if title:
             figure.suptitle(wrapped(title, width))
         yield figure
-        figure.draw_without_rendering()
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)  # the layout alone: drawing all of it is left to who shows the figure
+            for axes in figure.axes:
+                axes.apply_aspect()
         figure.set_layout_engine("none")  # each further pass would shift things a little: saved twice, equal bytes
 
 

@@ -14,14 +14,14 @@ from vaelab.studies.study import Measure, Option, Step, Train
 
 OPTIONS: Mapping[str, Option] = {
     "latent": Option(24, 8, "latent dimensions"),
-    "epochs": Option(20, 4, "epochs of training"),
+    "epochs": Option(14, 4, "epochs of training"),
     "batch_size": Option(64, 16, "images in a batch"),
     "lr": Option(2e-3, 3e-3, "peak of the one-cycle learning rate"),
     "checked_images": Option(500, 100, "test images whose bound is computed a second time, by the formulas", least=2),
     "judge_steps": Option(2000, 200, "training steps of the classifier that judges samples"),
     "samples": Option(1000, 200, "samples from the prior that are judged", least=10),
     "sizes": Option((4, 10), (2,), "latent dimensions of further models, to be compared", least=0),
-    "sizes_epochs": Option(10, 1, "epochs of those"),
+    "sizes_epochs": Option(7, 1, "epochs of those"),
     "encoded_images": Option(10_000, 1000, "test images whose posteriors are compared with the prior", least=100),
     "pairs": Option(3, 3, "pairs of images of different classes whose way is shown"),
     "points": Option(10, 10, "images along a way, ends included", least=2),

@@ -50,7 +50,7 @@ def sizes(results: Results) -> Sequence[Block]:
             "posterior mean varies over the images (variance above 0.01); the others are left at the prior. Four "
             "numbers say how good images are:\n\n- recognised: reconstructions in which the judge sees the class of "
             f"the image;\n- samples ≥ 0.9: of {counted(found['samples'], 'sample')} from the prior, those to which the "
-            "judge gives one class with a probability of at least 0.9, called clear below (in the figure: recognised). "
+            "judge gives one class with a probability of at least 0.9, called clear. "
             "An image can be clear to the judge and still be blurred;\n- grey pixels: between 0.25 and 0.75. Blurred "
             "images have many, real ones few;\n- Fréchet distance: between the judge's features of samples and of as "
             "many test images. It also grows where classes are missing or samples are too much alike. The line of the "

@@ -165,7 +165,7 @@ def _curves(ctx: Context, found: Mapping[str, Mapping[str, Any]], real_distance:
         _panel("KL", "nats per image", sizes, merged, "kl"),
         _panel("active units", "dimensions", sizes, merged, "active_units", {"all": sizes}),
         _panel("recognised reconstructions", "% of images", sizes, merged, "recognised", {real: 100 * accuracy}),
-        _panel("recognised samples", "% of samples", sizes, merged, "confident", {real: 100 * sure}),
+        _panel("clear samples", "% of samples", sizes, merged, "confident", {real: 100 * sure}),
         _panel("grey pixels of samples", "% of pixels", sizes, merged, "grey", {real: 100 * grey}),
         _panel("samples' distance from images", "Fréchet distance", sizes, merged, "frechet", {real: real_distance}),
         _panel("labels by Bayes' rule", "% of images", sizes, merged, "bayes_accuracy"),

@@ -33,7 +33,7 @@ OPTIONS = {
     "latent": Option(32, 8, "their latent dimensions"),
     "labels": Option((100, 500, 5000, 0), (10, 20), "numbers of labels; 0: all", least=0),
     "seeds": Option(3, 1, "how often the labels are chosen"),
-    "seeds_all": Option(3, 1, "fits with all labels, where nothing is left to choose"),
+    "seeds_all": Option(1, 1, "fits with all labels, where nothing is left to choose"),
     "methods": Option(
         "random-forest+svm+mlp", "random-forest+svm+mlp", "classifiers on the representations", known=tuple(METHODS)
     ),
