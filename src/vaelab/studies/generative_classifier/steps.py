@@ -24,7 +24,7 @@ OPTIONS: Mapping[str, Option] = {
     "batch_size": Option(128, 64, "images in a batch"),
     "lr": Option(3e-3, 4e-3, "peak of the one-cycle learning rate"),
     "classifier_hidden": Option((768, 512), (256, 128), "hidden units of the encoder of the CVAE that classifies"),
-    "classifier_epochs": Option(30, 4, "its epochs"),
+    "classifier_epochs": Option(50, 4, "its epochs"),
     "classifier_batch_size": Option(256, 64, "images in one of its batches"),
     "classifier_lr": Option(3e-3, 3e-3, "peak of its one-cycle learning rate"),
     "augmentation": Option("shift:pixels=1", "none", "of the images it is trained on"),
