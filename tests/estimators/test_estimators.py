@@ -186,7 +186,8 @@ def test_a_search_over_the_latent_size_takes_the_bound_as_its_score(table):
     assert search.transform(table[0]).shape == (60, search.best_params_["latent"])
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+# Processes start slowly: each imports all there is.
+@pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.long), "threading"])
 def test_two_workers_get_what_one_gets(backend, table):
     X, y = table
     classifier = CVAEClassifier(**QUICK)

@@ -95,7 +95,7 @@ def drawing(width: float, height: float, title: str = "") -> Iterator[Picture]:
         if title:
             figure.suptitle(wrapped(title, width))
         yield figure
-        if (engine := figure.get_layout_engine()) is not None:
+        if (engine := figure.get_layout_engine()) is not None and figure.axes:
             engine.execute(figure)  # the layout alone: drawing all of it is left to who shows the figure
             for axes in figure.axes:
                 axes.apply_aspect()
