@@ -397,6 +397,14 @@ def test_all_studies_on_one_page_with_text_as_text(tmp_path):
     assert "toy/report.html" in text
 
 
+def test_rows_are_in_the_order_of_their_sheets_and_numbers():
+    from vaelab.report.html import _natural
+
+    assert sorted([("C10", ""), ("A2", ""), ("C9", ""), ("B1", "")], key=_natural) == [
+        ("A2", ""), ("B1", ""), ("C9", ""), ("C10", "")
+    ]  # fmt: skip
+
+
 def test_a_report_is_written_and_its_notebook_run(done):
     from vaelab.studies.reporting import write_report
 

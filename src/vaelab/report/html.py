@@ -217,9 +217,9 @@ def _template(name: str) -> str:
     return (files("vaelab.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _natural(item: tuple[str, str]) -> list[tuple[int, str]]:
-    """C9 before C10."""
-    return [(int(digits or 0), letters) for letters, digits in re.findall(r"(\D*)(\d*)", item[0])]
+def _natural(item: tuple[str, str]) -> list[tuple[str, int]]:
+    """C9 before C10, and all of B before both."""
+    return [(letters, int(digits or 0)) for letters, digits in re.findall(r"(\D*)(\d*)", item[0])]
 
 
 def _digest(text: str) -> str:
