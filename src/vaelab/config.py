@@ -90,6 +90,8 @@ class TrainingConfig:
     """adam or adamw."""
     lr: float = 1e-3
     """The learning rate, or the peak of a one-cycle schedule."""
+    beta2: float = 0.999
+    """Adam's β₂: it scales each step by the squared gradients of about the last 1/(1 − β₂) steps."""
     weight_decay: float = 0.0
     schedule: str = "constant"
     """constant or one-cycle."""
@@ -124,6 +126,8 @@ class RunConfig:
     """
 
     preset: str = ""
+    recipe: str = ""
+    """The recipe whose settings are in ``training``; see `recipes`."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -138,10 +142,11 @@ class RunConfig:
         base = base or cls()
         sections: dict[str, Any] = {}
         for key, value in values.items():
-            if key == "preset":
-                sections[key] = _typed("preset", value, str)
+            if key in ("preset", "recipe"):
+                sections[key] = _typed(key, value, str)
             elif key not in ("data", "model", "training"):
-                raise UsageError(f"unknown section {key!r}; {nearest(key, ('preset', 'data', 'model', 'training'))}")
+                known = ("preset", "recipe", "data", "model", "training")
+                raise UsageError(f"unknown section {key!r}; {nearest(key, known)}")
             elif not isinstance(value, Mapping):
                 raise UsageError(f"expected a table [{key}] with keys and values, got {value!r}")
             else:
@@ -184,6 +189,7 @@ def check(config: RunConfig) -> None:
         ("epochs", training.epochs, training.epochs >= 1, "a number ≥ 1"),
         ("batch_size", training.batch_size, training.batch_size >= 1, "a number ≥ 1"),
         ("lr", training.lr, 0 < training.lr < math.inf, "a finite number > 0"),
+        ("beta2", training.beta2, 0 < training.beta2 < 1, "a number between 0 and 1"),
         ("weight_decay", training.weight_decay, 0 <= training.weight_decay < math.inf, "a finite number ≥ 0"),
         ("average", training.average, 0 <= training.average <= 1, "a share from 0 (none) to 1 (all steps)"),
         ("clip", training.clip, 0 <= training.clip < math.inf, "a finite number ≥ 0 (0: no clipping)"),

@@ -9,6 +9,7 @@ import torch
 
 from vaelab.config import check_device
 from vaelab.errors import VaelabError
+from vaelab.memory import keep_freed_memory
 
 
 def choose_device(name: str) -> torch.device:
@@ -21,6 +22,8 @@ def choose_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise VaelabError(f"the device {name!r} cannot be used here; use --device cpu or auto") from error
+    if device.type == "cpu":
+        keep_freed_memory()
     return device
 
 

@@ -17,6 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from vaelab.convolutions import Conv, ConvTransposed, FromPlanes, ToPlanes
 from vaelab.specs import Registry
 
 
@@ -60,10 +61,21 @@ def _positive(name: str, values: Sequence[int]) -> None:
         raise ValueError(f"expected {name} to be whole numbers ≥ 1, got {'/'.join(map(str, values))}")
 
 
-def _linear_stack(sizes: Sequence[int], activate_last: bool) -> nn.Sequential:
+Size = int | tuple[int, int, int]  # of a vector, or of planes (channel, height, width)
+
+
+def _linear(before: Size, after: Size) -> nn.Linear:
+    """A linear layer between vectors and planes."""
+    if isinstance(before, tuple):
+        assert isinstance(after, int)
+        return FromPlanes(before, after)
+    return nn.Linear(before, after) if isinstance(after, int) else ToPlanes(before, after)
+
+
+def _linear_stack(sizes: Sequence[Size], activate_last: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     for number, (before, after) in enumerate(pairwise(sizes), start=1):
-        layers.append(nn.Linear(before, after))
+        layers.append(_linear(before, after))
         if activate_last or number < len(sizes) - 1:
             layers.append(nn.ReLU())
     return nn.Sequential(*layers)
@@ -77,14 +89,14 @@ def _planes(x: Tensor, c: Tensor) -> Tensor:
 class FirstLinear(nn.Module):
     """A linear layer that takes the condition, concatenated to its input or through a layer of its own."""
 
-    def __init__(self, inputs: int, outputs: int, shape: NetworkShape) -> None:
+    def __init__(self, inputs: int, outputs: Size, shape: NetworkShape) -> None:
         super().__init__()
         self.concatenated = shape.concatenated
-        self.linear = nn.Linear(inputs + shape.concatenated, outputs)
-        self.condition = nn.Linear(shape.added, outputs) if shape.added else None
+        self.linear = _linear(inputs + shape.concatenated, outputs)
+        self.condition = _linear(shape.added, outputs) if shape.added else None
 
     def forward(self, value: Tensor, c: Tensor | None) -> Tensor:
-        """``(batch, inputs)`` → ``(batch, outputs)``."""
+        """``(batch, inputs)`` → ``(batch, outputs)``, or planes."""
         if self.concatenated and c is not None:
             value = torch.cat([value, c], dim=1)
         out: Tensor = self.linear(value)
@@ -97,9 +109,10 @@ class FirstConv(nn.Module):
     def __init__(self, shape: NetworkShape, channels: int, stride: int) -> None:
         super().__init__()
         self.concatenated = shape.concatenated
-        self.conv = nn.Conv2d(shape.image[0] + shape.concatenated, channels, 3, stride=stride, padding=1)
-        self.out_shape = (channels, *(-(-side // stride) for side in shape.image[1:]))
-        self.condition = nn.Linear(shape.added, prod(self.out_shape)) if shape.added else None
+        self.conv = Conv(shape.image[0] + shape.concatenated, channels, stride)
+        height, width = (-(-side // stride) for side in shape.image[1:])
+        self.out_shape = (channels, height, width)
+        self.condition = ToPlanes(shape.added, self.out_shape) if shape.added else None
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
         """``(batch, channel, height, width)`` → ``(batch, *out_shape)``."""
@@ -107,7 +120,7 @@ class FirstConv(nn.Module):
             x = _planes(x, c)
         out: Tensor = self.conv(x)
         if self.condition is not None and c is not None:
-            out = out + self.condition(c).unflatten(1, self.out_shape)
+            out = out + self.condition(c)
         return out
 
 
@@ -161,15 +174,15 @@ class ConvEncoder(nn.Module):
         self.first = FirstConv(shape, channels[0], strides[0])
         layers: list[nn.Module] = [nn.ReLU()]
         for before, after, stride in zip(channels, channels[1:], strides[1:], strict=False):
-            layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.ReLU()]
+            layers += [Conv(before, after, stride), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
-        flat = prod(_sizes(shape.image[1:], strides)[-1]) * channels[-1]
-        self.linear = _linear_stack((flat, *hidden), activate_last=True)
-        self.features = hidden[-1] if hidden else flat
+        planes = (channels[-1], *_sizes(shape.image[1:], strides)[-1])
+        self.linear = _linear_stack((planes, *hidden), activate_last=True)
+        self.features = hidden[-1] if hidden else prod(planes)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """See `Encoder`."""
-        out: Tensor = self.linear(self.convolutions(self.first(x, c)).flatten(1))
+        out: Tensor = self.linear(self.convolutions(self.first(x, c))).flatten(1)
         return out
 
 
@@ -182,11 +195,12 @@ def _check_convolutions(channels: tuple[int, ...], strides: tuple[int, ...]) -> 
         raise ValueError(f"expected strides of 1 or 2, got {'/'.join(map(str, strides))}")
 
 
-def _sizes(size: Sequence[int], strides: Sequence[int]) -> list[tuple[int, ...]]:
+def _sizes(size: tuple[int, int], strides: Sequence[int]) -> list[tuple[int, int]]:
     """The image's size before and after each stride (padding 1, kernel 3: halves are rounded up)."""
-    sizes = [tuple(size)]
+    sizes = [size]
     for stride in strides:
-        sizes.append(tuple(-(-side // stride) for side in sizes[-1]))
+        height, width = sizes[-1]
+        sizes.append((-(-height // stride), -(-width // stride)))
     return sizes
 
 
@@ -235,8 +249,7 @@ class ConvDecoder(nn.Module):
         _check_convolutions(channels, strides)
         _positive("hidden", hidden)
         sizes = _sizes(shape.image[1:], strides[::-1])[::-1]
-        self.start = (channels[0], *sizes[0])
-        linear = (*hidden, prod(self.start))
+        linear: tuple[Size, ...] = (*hidden, (channels[0], *sizes[0]))
         self.first = FirstLinear(shape.latent, linear[0], shape)
         self.linear = nn.Sequential(nn.ReLU(), *_linear_stack(linear, activate_last=True))
         layers: list[nn.Module] = []
@@ -245,15 +258,12 @@ class ConvDecoder(nn.Module):
             # Output padding makes the size exactly the mirrored encoder's, even or odd.
             (height, width), (height_after, width_after) = sizes[number : number + 2]
             padding = (height_after - (height - 1) * stride - 1, width_after - (width - 1) * stride - 1)
-            layers += [
-                nn.ConvTranspose2d(before, after, 3, stride=stride, padding=1, output_padding=padding),
-                nn.ReLU(),
-            ]
+            layers += [ConvTransposed(before, after, stride, padding), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers[:-1])
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """``(batch, latent)`` → ``(batch, outputs, height, width)``."""
-        out: Tensor = self.convolutions(self.linear(self.first(z, c)).unflatten(1, self.start))
+        out: Tensor = self.convolutions(self.linear(self.first(z, c)))
         return out
 
 
@@ -279,7 +289,7 @@ class ResidualBlock(nn.Module):
             layers += [
                 nn.GroupNorm(_groups(channels), channels),
                 nn.SiLU(),
-                nn.Conv2d(channels, channels, 3, padding=1),
+                Conv(channels, channels),
             ]
         self.layers = nn.Sequential(*layers)
 
@@ -301,17 +311,17 @@ class ResidualEncoder(nn.Module):
         self.first = FirstConv(shape, channels[0], 1)
         layers: list[nn.Module] = []
         for before, after in zip((channels[0], *channels), channels, strict=False):
-            layers.append(nn.Conv2d(before, after, 3, stride=2, padding=1))
+            layers.append(Conv(before, after, 2))
             layers += [ResidualBlock(after) for _ in range(blocks)]
         layers += [nn.GroupNorm(_groups(channels[-1]), channels[-1]), nn.SiLU()]
         self.blocks = nn.Sequential(*layers)
-        flat = prod(_sizes(shape.image[1:], [2] * len(channels))[-1]) * channels[-1]
-        self.linear = nn.Sequential(nn.Linear(flat, hidden), nn.SiLU())
+        planes = (channels[-1], *_sizes(shape.image[1:], [2] * len(channels))[-1])
+        self.linear = nn.Sequential(FromPlanes(planes, hidden), nn.SiLU())
         self.features = hidden
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """See `Encoder`."""
-        out: Tensor = self.linear(self.blocks(self.first(x, c)).flatten(1))
+        out: Tensor = self.linear(self.blocks(self.first(x, c)))
         return out
 
 
@@ -325,17 +335,16 @@ class ResidualDecoder(nn.Module):
         super().__init__()
         _check_residual(channels, blocks, hidden)
         sizes = _sizes(shape.image[1:], [2] * len(channels))[::-1]
-        self.start = (channels[0], *sizes[0])
         self.first = FirstLinear(shape.latent, hidden, shape)
-        self.linear = nn.Sequential(nn.SiLU(), nn.Linear(hidden, prod(self.start)))
+        self.linear = nn.Sequential(nn.SiLU(), ToPlanes(hidden, (channels[0], *sizes[0])))
         layers: list[nn.Module] = []
         for before, after, size in zip(channels, (*channels[1:], channels[-1]), sizes[1:], strict=True):
             layers += [ResidualBlock(before) for _ in range(blocks)]
-            layers += [nn.Upsample(size=size), nn.Conv2d(before, after, 3, padding=1)]
+            layers += [nn.Upsample(size=size), Conv(before, after)]
         layers += [nn.GroupNorm(_groups(channels[-1]), channels[-1]), nn.SiLU()]
-        self.blocks = nn.Sequential(*layers, nn.Conv2d(channels[-1], shape.outputs, 3, padding=1))
+        self.blocks = nn.Sequential(*layers, Conv(channels[-1], shape.outputs))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """``(batch, latent)`` → ``(batch, outputs, height, width)``."""
-        out: Tensor = self.blocks(self.linear(self.first(z, c)).unflatten(1, self.start))
+        out: Tensor = self.blocks(self.linear(self.first(z, c)))
         return out

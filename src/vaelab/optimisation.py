@@ -36,7 +36,8 @@ def make_optimizer(model: Model, config: TrainingConfig) -> torch.optim.Optimize
     """Adam or AdamW, fused: one kernel for all parameters. Kingma & Ba 2014, arXiv:1412.6980."""
     kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return kinds[config.optimizer](learned, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    betas = (0.9, config.beta2)
+    return kinds[config.optimizer](learned, lr=config.lr, betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
 class WeightAverage:

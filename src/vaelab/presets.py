@@ -42,7 +42,7 @@ def get(name: str) -> RunConfig:
     32
     """
     config = _maker(name)()
-    return RunConfig(name, config.data, config.model, config.training)
+    return dataclasses.replace(config, preset=name)
 
 
 def _maker(name: str) -> Callable[[], RunConfig]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from vaelab import presets
+from vaelab import presets, recipes
 from vaelab.building import Model, build_model, build_objective
 from vaelab.callbacks import CurvesCallback, SamplesCallback
 from vaelab.checkpoint import has_checkpoint, load_into
@@ -46,6 +46,7 @@ def train(
     config: RunConfig | str,
     *,
     out: str | Path,
+    recipe: str | None = None,
     data: Mapping[str, Any] | str | None = None,
     model: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
@@ -53,13 +54,15 @@ def train(
     callbacks: Sequence[Callback] = (),
     overwrite: bool = False,
 ) -> Run:
-    """Train a configuration or preset into the folder ``out``.
+    """Train a configuration or preset into the folder ``out``, perhaps by a `recipes.RECIPES` of its training.
 
     ``data`` (a name, or keys of `DataConfig`), ``model`` and ``training`` change keys of it:
     ``train("conv-vae", data="mnist", out="runs/vae", training={"epochs": 3})``.
     Raises `UsageError` for a wrong key or value and `DataError` for data that does not fit.
     """
     data = {"name": data} if isinstance(data, str) else data or {}
+    if recipe:
+        config = recipes.apply(presets.get(config) if isinstance(config, str) else config, recipe)
     chosen = resolve(config, {"data": data, "model": model or {}, "training": training or {}})
     access = access or DataAccess()
     splits = access.load(chosen)

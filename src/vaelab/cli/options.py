@@ -156,6 +156,7 @@ LabelledBatch = Annotated[
 ]
 Optimizer = Annotated[str | None, setting("--optimizer", LOOP, "adam or adamw.", "NAME")]
 LearningRate = Annotated[float | None, setting("--lr", LOOP, "Learning rate, or the peak of one-cycle.", "RATE")]
+Beta2 = Annotated[float | None, setting("--beta2", LOOP, "Adam's memory of squared gradients, β₂.", "RATE")]
 WeightDecay = Annotated[float | None, setting("--weight-decay", LOOP, "Weight decay.", "RATE")]
 Schedule = Annotated[str | None, setting("--schedule", LOOP, "Of the learning rate: constant or one-cycle.", "NAME")]
 Average = Annotated[
