@@ -7,7 +7,7 @@ REAL := $(BIN)/python -m pytest -q -p no:cacheprovider -m "real or long" --durat
 TESTS := $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not real and not long"
 DATA ?= $(VAELAB_DATA)
 
-.PHONY: help demo test lint check-data test-real docs cli-reference bench-memory clean
+.PHONY: help demo test lint check-data test-real docs cli-reference bench bench-quality bench-gpu bench-ablation bench-memory clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,18 @@ check-data: $(STAMP)  ## verify the data files under $$VAELAB_DATA (or the user'
 
 test-real: $(STAMP)  ## the checks on real data: two studies, classifier, anomalies, M1+M2; needs VAELAB_DATA; half an hour
 	$(REAL)
+
+bench: $(STAMP)  ## speed beside the sheet's loop, Pythae, Keras and PyOD on the same work; needs VAELAB_DATA; 15 minutes
+	$(BIN)/python benchmarks/run.py --out runs/bench
+
+bench-quality: $(STAMP)  ## time to the sheet's quality: ten seeds, three of the sheet's loop; needs VAELAB_DATA; half an hour
+	$(BIN)/python benchmarks/run.py --only quality --seeds 10 --sheet-seeds 3 --out runs/bench-quality
+
+bench-gpu: $(STAMP)  ## the same on a GPU, where torch sees one
+	$(BIN)/python benchmarks/run.py --only epoch quality likelihood embed classify --images 51200 --seeds 10 --out runs/bench-gpu
+
+bench-ablation: $(STAMP)  ## what each choice of the fast path is worth, one undone at a time
+	$(BIN)/python benchmarks/ablation.py
 
 bench-memory: $(STAMP)  ## peak memory of importance-weighted evaluation, side by side for several sizes
 	$(BIN)/python benchmarks/evaluation_memory.py
