@@ -1,18 +1,30 @@
-"""What torchrun starts in test_distributed.py: several small trainings, each shared by the processes."""
+"""What torchrun starts in test_distributed.py.
+
+``cases FOLDER``: several small trainings, each shared by the processes. ``fault NAME WORD…``: the command line that
+follows, with a fault in the last process only.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from vaelab import build_model
+from vaelab.cli import main
 from vaelab.config import ModelConfig, TrainingConfig
 from vaelab.data import ImageData
 from vaelab.distributed import Processes, processes
+from vaelab.errors import DataError
+from vaelab.launch import launched
+from vaelab.run import DataAccess
 from vaelab.runfolder import RunFolder
-from vaelab.training import fit
+from vaelab.training import Training, fit
 
 MODEL = ModelConfig(encoder="mlp:hidden=16", decoder="mlp:hidden=16", image_shape=(1, 8, 8))
 TRAINING = TrainingConfig(epochs=2, batch_size=16, lr=5e-3, device="cpu")
@@ -65,7 +77,42 @@ def train(name: str, folder: Path, together: Processes) -> None:
     )
 
 
+def step(fault: Callable[[], None]) -> Callable[..., None]:
+    """A `Training.step` that fails in the third step."""
+    sound = Training.step
+
+    def faulty(training: Training, *arguments: object) -> None:
+        if training.progress.step == 2:
+            fault()
+        sound(training, *arguments)  # type: ignore[arg-type]
+
+    return faulty
+
+
+def damage(name: str) -> None:
+    """Break what ``name`` says, here only."""
+    if name == "load":
+        DataAccess.load = fail(DataError("no images on this machine"))  # type: ignore[method-assign]
+    if name == "step":
+        Training.step = step(fail(MemoryError()))  # type: ignore[method-assign]
+    if name.startswith("SIG"):
+        number = signal.Signals[name]
+        Training.step = step(lambda: os.kill(os.getpid(), number))  # type: ignore[method-assign]
+
+
+def fail(error: Exception) -> Callable[..., Any]:
+    def raising(*_: object) -> None:
+        raise error
+
+    return raising
+
+
 if __name__ == "__main__":
-    with processes() as together:
-        for case in CASES:
-            train(case, Path(sys.argv[1]), together)
+    if sys.argv[1] == "cases":
+        with processes() as started:
+            for case in CASES:
+                train(case, Path(sys.argv[2]), started)
+        sys.exit()
+    if launched().rank == launched().size - 1:
+        damage(sys.argv[2])
+    sys.exit(main(sys.argv[3:]))

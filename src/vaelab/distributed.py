@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import torch
@@ -27,7 +26,7 @@ from vaelab.launch import Launch, launched
 from vaelab.objectives import Objective, Terms
 from vaelab.shares import Share, sharing
 
-HEARD = timedelta(seconds=1)  # how long another process waits for a sign that rank 0 has failed, too
+HEARD = 1.0  # seconds: how long another process waits for a sign that rank 0 has failed, too
 KEY_HEARD, KEY_FAILED = "vaelab/heard", "vaelab/failed"  # in the store that torchrun keeps for all
 LINGER = 3.0  # seconds it then stays: where another ends first, torchrun ends rank 0 before it has spoken
 
@@ -63,7 +62,7 @@ class Processes:
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """Within: rank 0 first, the others when it is through; for what is fetched or repaired once."""
+        """Within: rank 0 first, the others when it is through, and no further before all are; for what is fetched."""
         yield
 
 
@@ -81,10 +80,15 @@ class Torchrun(Processes):
         self.rank, self.size = launch.rank, launch.size
         if torch.cuda.is_available() and launch.local_rank < torch.cuda.device_count():
             torch.cuda.set_device(launch.local_rank)  # before anything else makes the first GPU every process's
-        store, rank, size = next(iter(rendezvous("env://")))
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
+        try:
+            self.store, rank, size = next(iter(rendezvous("env://")))
+            dist.init_process_group("gloo", store=self.store, rank=rank, world_size=size)
+        except (RuntimeError, ValueError) as error:
+            raise VaelabError(
+                f"the {self.size} processes cannot reach each other: {error}; start them with torchrun, or leave "
+                "WORLD_SIZE out"
+            ) from error
         self.hosts = self.devices = dist.group.WORLD
-        self.store = store
         self.asked: tuple[Any, Tensor] | None = None
 
     def use(self, device: str) -> None:
@@ -132,6 +136,7 @@ class Torchrun(Processes):
         yield
         if self.first:
             self.dist.barrier(group=self.hosts)
+        self.dist.barrier(group=self.hosts)
 
     def close(self) -> None:
         """Let go of the others, when all are through."""
@@ -180,7 +185,11 @@ class Torchrun(Processes):
             if not _lost(error):
                 code = error.exit_code if isinstance(error, VaelabError) else 1
                 self.store.set(KEY_FAILED, f"{code} process {self.rank}: {_sentence(error)}")
-                self.store.wait([KEY_HEARD], HEARD)  # not heard: rank 0 waits for this process, whose end tells it
+                end = time.monotonic() + HEARD
+                while not self.store.check([KEY_HEARD]):
+                    if time.monotonic() > end:
+                        return  # rank 0 waits for this process, whose end tells it
+                    time.sleep(0.05)
             time.sleep(LINGER)
 
 

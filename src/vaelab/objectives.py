@@ -310,9 +310,9 @@ class M2(Objective):
         errors = -log_q.gather(1, labels.clamp_min(0)[:, None])[:, 0] * seen
         bound = -(reconstruction + kl)
         # The sums below the fractions' lines are the whole batch's, in proportion, where processes share it.
-        weight, labelled = batch_sum(torch.stack([weights, seen], dim=1)).clamp_min(1e-9)
-        loss = -(weights * bound).sum() / weight
-        return Terms(loss + self.alpha * errors.sum() / labelled, reconstruction, kl, bound)
+        loss = -(weights * bound).sum() / batch_sum(weights).clamp_min(1e-9)
+        loss = loss + self.alpha * errors.sum() / batch_sum(seen).clamp_min(1e-9)
+        return Terms(loss, reconstruction, kl, bound)
 
     def _bounds(
         self,
