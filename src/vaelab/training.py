@@ -92,20 +92,20 @@ class Training:
         held_out: ImageData | None,
         held_out_split: str,
         folder: RunFolder | None,
-        processes: Processes,
+        processes: Processes | None = None,
     ) -> None:
         self.device = choose_device(config.device)
         # The layout that convolutions are fastest in, on CPUs, too; it changes nothing but the order in memory.
         self.model = model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.config, self.variant, self.processes = config, variant, processes
-        self.folder = folder if processes.first else None  # the others write nothing
+        self.config, self.variant, self.processes = config, variant, processes or Processes()
+        self.folder = folder if self.processes.first else None  # the others write nothing
         self.train = train.to(self.device)
         self.held_out = held_out.to(self.device) if held_out is not None else None
         self.held_out_split = held_out_split
         if variant == "static":  # binarised once: the images' own noise would be hashed anew in every batch
             self.train = binarise_static(self.train)
         self.whole: Objective = build_objective(config.objective, model)
-        self.objective = processes.shared(self.whole, self.model)
+        self.objective = self.processes.shared(self.whole, self.model)
         self.augmentation = AUGMENTATIONS.build(Spec.parse(config.augmentation))
         self.corruption = CORRUPTIONS.build(Spec.parse(config.corruption))
         self.orders = EpochOrders(train.labels, len(train), config.batch_size, config.labelled_batch, config.seed)
@@ -335,9 +335,8 @@ def fit(
     check_batch(model, train, config)
     if held_out is not None:
         check_fit(model, held_out, variant, f"{held_out_split} images")
-    processes = processes or Processes()
     training = Training(model, train, config, variant, held_out, held_out_split, folder, processes)
-    with stop_signals(again=processes.size == 1) as received:
+    with stop_signals(again=training.processes.size == 1) as received:
         if resume:
             assert folder is not None
             training.restore(folder)
@@ -348,7 +347,7 @@ def fit(
             callback.on_start(training)
         model.train()
         while not training.finished:
-            run_epoch(training, callbacks, lambda: processes.agreed(received()))
+            run_epoch(training, callbacks, lambda: training.processes.agreed(received()))
     put_back(training)
     model.eval()
     for callback in callbacks:
