@@ -52,7 +52,7 @@ CASES: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
 
 
 def images(n: int) -> ImageData:
-    """Random images of three classes; two of three have no label where there are enough of them for M2."""
+    """Random images of three classes."""
     source = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (n, 1, 8, 8), generator=source, dtype=torch.uint8)
     return ImageData("random", pixels, torch.arange(n) % 3, ("a", "b", "c"))
