@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vaelab.shares import normal_noise
+
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -68,9 +70,7 @@ class DiagonalNormal:
         ``noise`` replaces ε where it is given. Kingma & Welling 2013, arXiv:1312.6114.
         """
         if noise is None:
-            noise = torch.randn(
-                samples, *self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype
-            )
+            noise = normal_noise((samples, *self.mean.shape), generator, self.mean)
         return self.mean + self.log_std.exp() * noise
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from vaelab.autoencoder import Autoencoder
 from vaelab.distributions import DiagonalNormal, LatentDistribution, kl_per_dimension
 from vaelab.semisupervised import SemiSupervisedVAE
+from vaelab.shares import batch_mean, batch_sum, normal_noise
 from vaelab.specs import Registry
 from vaelab.stacked import StackedVAE
 from vaelab.vae import VAE
@@ -35,6 +36,15 @@ class Terms:
     kl: Tensor
     bound: Tensor | None
     beta: float = 1.0
+
+
+def batch_means(terms: Terms) -> Tensor:
+    """loss, −ELBO, reconstruction, KL as one tensor on the device, cut from the graph.
+
+    −ELBO is reconstruction + KL whatever the objective; an importance-weighted bound is in the loss.
+    """
+    reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
+    return torch.stack([terms.loss, reconstruction + kl, reconstruction, kl]).detach()
 
 
 @dataclass(frozen=True)
@@ -179,8 +189,11 @@ class ELBO(Objective):
             return kl.mean()
         by_dimension = kl_per_dimension(drawn.qz, drawn.pz)
         if by_dimension is None:  # no closed form, so no value for each dimension: the same nats for all together
-            return kl.mean().clamp_min(self.free_bits * drawn.z.shape[-1])
-        return by_dimension.mean(0).clamp_min(self.free_bits).sum()
+            least = self.free_bits * drawn.z.shape[-1]
+            return torch.where(batch_mean(kl) <= least, least, kl.mean())
+        # A mean over the whole batch decides which dimensions are free, also where processes share the batch.
+        free = batch_mean(by_dimension) <= self.free_bits
+        return torch.where(free, self.free_bits, by_dimension.mean(0)).sum()
 
 
 @OBJECTIVES.register("iwae")
@@ -296,8 +309,10 @@ class M2(Objective):
         weights = 1 - seen + self.labelled * seen
         errors = -log_q.gather(1, labels.clamp_min(0)[:, None])[:, 0] * seen
         bound = -(reconstruction + kl)
-        loss = -(weights * bound).sum() / weights.sum().clamp_min(1e-9)
-        return Terms(loss + self.alpha * errors.sum() / seen.sum().clamp_min(1), reconstruction, kl, bound)
+        # The sums below the fractions' lines are the whole batch's, in proportion, where processes share it.
+        loss = -(weights * bound).sum() / batch_sum(weights).clamp_min(1e-9)
+        loss = loss + self.alpha * errors.sum() / batch_sum(seen).clamp_min(1e-9)
+        return Terms(loss, reconstruction, kl, bound)
 
     def _bounds(
         self,
@@ -312,7 +327,7 @@ class M2(Objective):
         known, hidden = torch.nonzero(labels >= 0)[:, 0], torch.nonzero(labels < 0)[:, 0]
         rows = torch.cat([known, hidden.repeat(model.classes)])
         every = torch.arange(model.classes, device=x.device).repeat_interleave(len(hidden))
-        noise = torch.randn(self.samples, len(x), model.latent, generator=generator, device=x.device)
+        noise = normal_noise((self.samples, len(x), model.latent), generator, x)
         drawn = draw(
             model, x[rows], torch.cat([labels[known], every]), target[rows], samples=self.samples, noise=noise[:, rows]
         )

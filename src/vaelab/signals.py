@@ -10,8 +10,11 @@ from types import FrameType
 
 
 @contextmanager
-def stop_signals() -> Iterator[Callable[[], int]]:
-    """Within: SIGINT and SIGTERM only set a flag, read by the function given; a second one acts as usual."""
+def stop_signals(*, again: bool = True) -> Iterator[Callable[[], int]]:
+    """Within: SIGINT and SIGTERM only set a flag, read by the function given; a second one acts as usual.
+
+    Without ``again`` a second one changes nothing, either: a launcher may send one to each of its processes twice.
+    """
     received = [0]
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0  # only the main thread may handle signals
@@ -20,7 +23,8 @@ def stop_signals() -> Iterator[Callable[[], int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         received[0] = number
-        signal.signal(number, before[signal.Signals(number)])
+        if again:
+            signal.signal(number, before[signal.Signals(number)])
 
     for number in before:
         signal.signal(number, note)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vaelab.distributions import DiagonalNormal, LatentDistribution, PixelDistribution
 from vaelab.semisupervised import SemiSupervisedVAE
+from vaelab.shares import normal_noise
 from vaelab.vae import VAE, check_images, decode, one_hot
 
 
@@ -117,8 +118,7 @@ class StackedPosterior(DiagonalNormal):
     ) -> Tensor:
         """z₁, then z₂ given z₁: ``(samples, batch, latent)``; ``noise`` is that of both."""
         if noise is None:
-            shape = (samples, *self.mean.shape)
-            noise = torch.randn(shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+            noise = normal_noise((samples, *self.mean.shape), generator, self.mean)
         split = self.lower.mean.shape[-1]
         z = self.lower.rsample(noise=noise[..., :split])
         return torch.cat([z, self.upper(z).rsample(noise=noise[..., split:])], dim=-1)

@@ -34,8 +34,9 @@ from vaelab.data.corruption import CORRUPTIONS
 from vaelab.data.images import ImageData
 from vaelab.data.pixels import binarise_static, prepare, prepare_fixed
 from vaelab.devices import choose_device
+from vaelab.distributed import Processes
 from vaelab.errors import CheckpointError, Interrupted, TrainingError
-from vaelab.objectives import Objective, Terms
+from vaelab.objectives import Objective, batch_means
 from vaelab.optimisation import WeightAverage, divergence, learning_rate, make_optimizer
 from vaelab.preflight import check_batch, check_fit
 from vaelab.randomness import generator
@@ -91,17 +92,20 @@ class Training:
         held_out: ImageData | None,
         held_out_split: str,
         folder: RunFolder | None,
+        processes: Processes | None = None,
     ) -> None:
         self.device = choose_device(config.device)
         # The layout that convolutions are fastest in, on CPUs, too; it changes nothing but the order in memory.
         self.model = model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.config, self.variant, self.folder = config, variant, folder
+        self.config, self.variant, self.processes = config, variant, processes or Processes()
+        self.folder = folder if self.processes.first else None  # the others write nothing
         self.train = train.to(self.device)
         self.held_out = held_out.to(self.device) if held_out is not None else None
         self.held_out_split = held_out_split
         if variant == "static":  # binarised once: the images' own noise would be hashed anew in every batch
             self.train = binarise_static(self.train)
-        self.objective: Objective = build_objective(config.objective, model)
+        self.whole: Objective = build_objective(config.objective, model)
+        self.objective = self.processes.shared(self.whole, self.model)
         self.augmentation = AUGMENTATIONS.build(Spec.parse(config.augmentation))
         self.corruption = CORRUPTIONS.build(Spec.parse(config.corruption))
         self.orders = EpochOrders(train.labels, len(train), config.batch_size, config.labelled_batch, config.seed)
@@ -174,7 +178,7 @@ class Training:
         """Read the losses kept on the device, check them, add them to the history; the newest row."""
         if not self.pending:
             return None
-        values = torch.stack([entry[3] for entry in self.pending]).cpu().double().tolist()
+        values = self.processes.mean(torch.stack([entry[3] for entry in self.pending])).cpu().double().tolist()
         progress, row = self.progress, None
         first = progress.step - len(self.pending) + 1
         for number, ((count, beta, rate, _), terms) in enumerate(zip(self.pending, values, strict=True), start=first):
@@ -208,7 +212,7 @@ class Training:
         images, labels = self.last_batch
         x = prepare(images, self.variant, source)
         with torch.no_grad(), self.autocast():
-            terms = self.objective(self.model, x, labels if self.model.classes else None, x, generator=source)
+            terms = self.whole(self.model, x, labels if self.model.classes else None, x, generator=source)
         self.check_finite(self.progress.step, batch_means(terms).tolist())
 
     def evaluate(self, data: ImageData) -> list[float]:
@@ -224,7 +228,7 @@ class Training:
                     terms = self.objective(self.model, self.corruption(x, source), c, x, generator=source)
                 total += len(images) * batch_means(terms).cpu().double()
         self.model.train()
-        return [value / len(data) for value in total.tolist()]
+        return [value / len(data) for value in self.processes.mean(total).tolist()]
 
     def end_epoch(self) -> list[Row]:
         """Close the epoch: its means over the training images, and the held-out images'."""
@@ -283,34 +287,25 @@ class Training:
         state = {"step": self.progress.step, "progress": progress, "optimizer": rest, "device": str(self.device)}
         save_checkpoint(self.folder.checkpoints, "last", Checkpoint(tensors, state))
 
-    def restore(self) -> None:
+    def restore(self, folder: RunFolder) -> None:
         """Continue from the checkpoint ``last``."""
-        assert self.folder is not None
-        checkpoint = load_checkpoint(self.folder.checkpoints, "last")
+        checkpoint = load_checkpoint(folder.checkpoints, "last")
         saved = torch.device(checkpoint.state.get("device", "cpu"))
         if saved.type != self.device.type:
             raise CheckpointError(
                 f"this run was trained on {saved.type} and its random state does not fit {self.device.type}; "
                 f"resume with --device {saved.type}"
             )
-        load_into(self.model, checkpoint.tensors["model"], str(self.folder.path))
+        load_into(self.model, checkpoint.tensors["model"], str(folder.path))
         restore_optimizer(self.optimizer, checkpoint.tensors["optimizer"], checkpoint.state["optimizer"])
         if self.average is not None:
-            self.average.restore(checkpoint.tensors.get("average", {}), str(self.folder.path))
+            self.average.restore(checkpoint.tensors.get("average", {}), str(folder.path))
         self.generator.set_state(checkpoint.tensors["random"]["training"])
         progress = dict(checkpoint.state["progress"])
         progress["best"] = math.inf if progress["best"] is None else progress["best"]
         self.progress = Progress(**progress)
-        self.history = HistoryWriter.resume(self.folder.history_path, COLUMNS, self.progress.history_bytes)
-
-
-def batch_means(terms: Terms) -> Tensor:
-    """loss, −ELBO, reconstruction, KL as one tensor on the device, cut from the graph.
-
-    −ELBO is reconstruction + KL whatever the objective; an importance-weighted bound is in the loss.
-    """
-    reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean()
-    return torch.stack([terms.loss, reconstruction + kl, reconstruction, kl]).detach()
+        if self.folder is not None:
+            self.history = HistoryWriter.resume(folder.history_path, COLUMNS, self.progress.history_bytes)
 
 
 def fit(
@@ -324,12 +319,14 @@ def fit(
     folder: RunFolder | None = None,
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
+    processes: Processes | None = None,
 ) -> Training:
     """Train ``model`` on ``train``.
 
     ``held_out`` is evaluated after every epoch; where ``held_out_split`` is ``validation``, the best epoch's weights
     are kept (checkpoint ``best``), put back at the end, and ``config.patience`` is counted on it. With a ``folder``,
-    history and checkpoints are written there, and ``resume`` continues from them bit for bit.
+    history and checkpoints are written there, and ``resume`` continues from them bit for bit. ``processes``: those that
+    train together, each with the same arguments; the first alone writes and has use for ``callbacks``.
 
     Raises `DataError` or `UsageError` before the first step where the data does not fit, `TrainingError` where the loss
     is not finite, `Interrupted` after SIGINT or SIGTERM, when everything has been saved.
@@ -338,18 +335,19 @@ def fit(
     check_batch(model, train, config)
     if held_out is not None:
         check_fit(model, held_out, variant, f"{held_out_split} images")
-    training = Training(model, train, config, variant, held_out, held_out_split, folder)
-    with stop_signals() as stopped:
+    training = Training(model, train, config, variant, held_out, held_out_split, folder, processes)
+    with stop_signals(again=training.processes.size == 1) as received:
         if resume:
-            training.restore()
-        elif folder is not None:
-            training.history = HistoryWriter(folder.history_path, COLUMNS)
+            assert folder is not None
+            training.restore(folder)
+        elif training.folder is not None:
+            training.history = HistoryWriter(training.folder.history_path, COLUMNS)
             training.save()  # so that a run killed before its first checkpoint resumes, too
         for callback in callbacks:
             callback.on_start(training)
         model.train()
         while not training.finished:
-            run_epoch(training, callbacks, stopped)
+            run_epoch(training, callbacks, lambda: training.processes.agreed(received()))
     put_back(training)
     model.eval()
     for callback in callbacks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from vaelab.data.corruption import CORRUPTIONS
 from vaelab.data.images import Splits
 from vaelab.data.sources import names as data_set_names
 from vaelab.devices import choose_device, threads
+from vaelab.distributed import Processes
 from vaelab.errors import DataError, UsageError
 from vaelab.preflight import check_batch, check_fit
 from vaelab.run import DataAccess, Run, as_seen, fingerprint
@@ -53,26 +55,34 @@ def train(
     access: DataAccess | None = None,
     callbacks: Sequence[Callback] = (),
     overwrite: bool = False,
+    processes: Processes | None = None,
 ) -> Run:
     """Train a configuration or preset into the folder ``out``, perhaps by a `recipes.RECIPES` of its training.
 
     ``data`` (a name, or keys of `DataConfig`), ``model`` and ``training`` change keys of it:
     ``train("conv-vae", data="mnist", out="runs/vae", training={"epochs": 3})``.
+    ``processes``: those that train it together, each with the same arguments; the first writes the folder.
     Raises `UsageError` for a wrong key or value and `DataError` for data that does not fit.
     """
+    processes = processes or Processes()
     data = {"name": data} if isinstance(data, str) else data or {}
     if recipe:
         config = recipes.apply(presets.get(config) if isinstance(config, str) else config, recipe)
     chosen = resolve(config, {"data": data, "model": model or {}, "training": training or {}})
     access = access or DataAccess()
-    splits = access.load(chosen)
+    processes.use(chosen.training.device)
+    with processes.in_turn():
+        splits = access.load(chosen)
     shape, classes = splits.train.image_shape, splits.train.classes
     chosen = chosen.with_changes(model={"image_shape": list(shape), "classes": classes})
     device = choose_device(chosen.training.device)
     chosen, network = _built(chosen, access)
     preflight(network, splits, chosen)
+    if not processes.first:
+        _fit(network, splits, chosen, None, processes)
+        return _trained(RunFolder(Path(out)), access, str(device), splits, network)
     with RunFolder.begin(Path(out), _document(chosen, splits), overwrite=overwrite) as folder:
-        _fit(network, splits, chosen, folder, resume=False, callbacks=[_DiscardEarlier(folder), *callbacks])
+        _fit(network, splits, chosen, folder, processes, callbacks=[_DiscardEarlier(folder), *callbacks])
     return _trained(folder, access, str(device), splits, network)
 
 
@@ -148,22 +158,27 @@ def resume(
     access: DataAccess | None = None,
     device: str | None = None,
     callbacks: Sequence[Callback] = (),
+    processes: Processes | None = None,
 ) -> Run:
     """Continue a run bit for bit from its last checkpoint, with as many threads as it began with.
 
-    ``epochs`` makes it longer (constant learning rate only). Raises `UsageError` for an ``epochs`` or ``device`` that
-    does not fit, `DataError` where the data has changed, `CheckpointError` where the folder is damaged.
+    ``epochs`` makes it longer (constant learning rate only). ``processes``: as for `train`. Raises `UsageError` for an
+    ``epochs`` or ``device`` that does not fit, `DataError` where the data has changed, `CheckpointError` where
+    the folder is damaged.
     """
-    folder = RunFolder.open(Path(path))
-    run = Run(folder, access)
-    config = _changed(run.config, epochs, device)
-    splits = run.data
+    processes = processes or Processes()
+    with processes.in_turn():
+        folder = RunFolder.open(Path(path))
+        run = Run(folder, access)
+        config = _changed(run.config, epochs, device)
+        splits = run.data
+    processes.use(config.training.device)
     network = build_model(config.model, config.training.seed)
-    with folder.lock(), threads(run.environment.get("threads")):
+    with folder.lock() if processes.first else nullcontext(), threads(run.environment.get("threads")):
         # A run killed before its first checkpoint, which comes before its first step, begins anew.
         begun = has_checkpoint(folder.checkpoints, "last") or bool(folder.history()["step"])
         callbacks = [_KeepConfig(config, run), *callbacks]
-        _fit(network, splits, config, folder, resume=begun, callbacks=callbacks)
+        _fit(network, splits, config, folder, processes, resume=begun, callbacks=callbacks)
     return _trained(folder, run.access, config.training.device, splits, network)
 
 
@@ -201,7 +216,14 @@ def preflight(model: Model, splits: Splits, config: RunConfig) -> None:
 
 
 def _fit(
-    model: Model, splits: Splits, config: RunConfig, folder: RunFolder, *, resume: bool, callbacks: Sequence[Callback]
+    model: Model,
+    splits: Splits,
+    config: RunConfig,
+    folder: RunFolder | None,
+    processes: Processes,
+    *,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> None:
     fit(
         model,
@@ -212,7 +234,8 @@ def _fit(
         held_out_split="test" if splits.validation is None else "validation",
         folder=folder,
         resume=resume,
-        callbacks=[CurvesCallback(), SamplesCallback(), *callbacks],
+        callbacks=[CurvesCallback(), SamplesCallback(), *callbacks] if processes.first else [],
+        processes=processes,
     )
 
 

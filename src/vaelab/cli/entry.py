@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,9 +17,11 @@ from typer.main import get_command
 from vaelab.cli import console
 from vaelab.cli.app import app
 from vaelab.errors import VaelabError, out_of_memory
+from vaelab.launch import is_first
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+LINGER = 10  # seconds: longer than rank 0 takes to come to the same fault
 PIPE_CLOSED = 141  # 128 + SIGPIPE, which Windows has no name for
 
 
@@ -58,6 +61,10 @@ def _report(error: BaseException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # the help has been shown
         return 2
     code, sentence = _sentence(error)
+    if not is_first():  # of several processes with the same words; rank 0 tells, and torchrun then ends this one
+        if code in (INTERRUPTED, TERMINATED):
+            return code
+        time.sleep(LINGER)
     console.error(sentence)
     return code
 
@@ -107,4 +114,5 @@ def _sigterm() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGTERM) is stop:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -13,6 +13,7 @@ from vaelab import presets, recipes
 from vaelab.cli import console, options
 from vaelab.config import RunConfig, check, read_toml
 from vaelab.errors import Interrupted, UsageError
+from vaelab.launch import is_first
 
 if TYPE_CHECKING:
     from vaelab.run import Run
@@ -28,6 +29,7 @@ $ vaelab train --config mine.toml --out runs/mine --epochs 3
 $ vaelab train --data photos --image-size 32 --out runs/photos
 $ vaelab train --prior mixture:components=20 --out runs/mixture
 $ vaelab train --resume --out runs/vae
+$ torchrun --nproc-per-node 4 -m vaelab train --data mnist --out runs/vae
 
 Flags win over environment variables, these over the --config file, the file over the recipe, the \
 recipe over the preset. Every setting has a variable: --batch-size is VAELAB_BATCH_SIZE (but \
@@ -137,7 +139,10 @@ def train(
         chosen = None
     else:
         chosen = configuration(preset, config, given_settings(context.params), recipe)
-    run, seconds = _fit(chosen, context, quiet)
+    first = is_first()
+    run, seconds = _fit(chosen, context, quiet or not first)
+    if not first:
+        return
     report(run, seconds, as_json)
     console.note(f"next: vaelab evaluate {run.folder.path}, vaelab plot {run.folder.path}", quiet or as_json)
 
@@ -188,19 +193,23 @@ def _fit(config: RunConfig | None, context: typer.Context, quiet: bool) -> tuple
     """Train anew, or resume where there is no configuration; the run and the seconds it took."""
     from vaelab import workflows
     from vaelab.callbacks import ProgressCallback
+    from vaelab.distributed import processes
     from vaelab.run import DataAccess
 
     given = context.params
     access = DataAccess(given["data_dir"], given["offline"], console.bars(quiet))
     out, start = given["out"], time.monotonic()
     try:
-        with ProgressCallback(console.stderr()) as progress:
+        with processes() as together, ProgressCallback(console.stderr()) as progress:
             callbacks: list[Callback] = [] if quiet else [progress]
             if config is None:
                 changes = {name: given[name] for name in ("epochs", "device") if _on_the_line(context, name)}
-                run = workflows.resume(out, access=access, callbacks=callbacks, **changes)
+                run = workflows.resume(out, access=access, callbacks=callbacks, processes=together, **changes)
             else:
-                run = workflows.train(config, out=out, access=access, callbacks=callbacks, overwrite=given["overwrite"])
+                overwrite = given["overwrite"]
+                run = workflows.train(
+                    config, out=out, access=access, callbacks=callbacks, overwrite=overwrite, processes=together
+                )
     except Interrupted:
         console.note(f"continue with: vaelab train --resume --out {out}", quiet)
         raise
