@@ -7,7 +7,7 @@ REAL := $(BIN)/python -m pytest -q -p no:cacheprovider -m "real or long" --durat
 TESTS := $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not real and not long"
 DATA ?= $(VAELAB_DATA)
 
-.PHONY: help demo test lint check-data test-real docs cli-reference bench-memory clean
+.PHONY: help demo test lint check-data test-real docs cli-reference bench-memory bench-streaming clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ test-real: $(STAMP)  ## the checks on real data: two studies, classifier, anomal
 
 bench-memory: $(STAMP)  ## peak memory of importance-weighted evaluation, side by side for several sizes
 	$(BIN)/python benchmarks/evaluation_memory.py
+
+bench-streaming: $(STAMP)  ## speed and memory of training on 10⁶ images on disk, beside the same in memory
+	$(BIN)/python benchmarks/streaming.py
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build dist docs/_build src/*.egg-info
