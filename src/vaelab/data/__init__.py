@@ -1,4 +1,4 @@
-"""Images: data sets by name, arrays, folders → uint8, in memory or streamed; splits, pixel variants, batches, changes."""
+"""Images: data sets by name, arrays, folders → uint8, in memory or streamed; splits, pixels, batches, changes."""
 
 from vaelab.data.augmentation import AUGMENTATIONS, Augmentation
 from vaelab.data.batches import batches, epoch_order, mixed_order, steps_in_epoch
