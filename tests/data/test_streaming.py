@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import vaelab
 from vaelab.data import ImageData, batches, binarise_static, epoch_order, hide_labels, load, streaming
 from vaelab.data.loading import load_unseen
 from vaelab.data.resizing import resize
-from vaelab.data.streaming import StreamedImages
+from vaelab.data.streaming import MappedImages, StreamedImages
 from vaelab.errors import DataError, UsageError
 from vaelab.run import Run, fingerprint
 from vaelab.tasks.anomaly import SAME, detect_anomalies
@@ -185,9 +186,9 @@ def test_pages_are_given_back_before_the_bound_is_passed(tmp_path: Path, monkeyp
     given_back = 0
 
     class Map:
-        def madvise(self, advice: int) -> None:
+        def madvise(self, advice: int, *where: int) -> None:
             nonlocal given_back
-            given_back += 1
+            given_back += not where
 
     monkeypatch.setattr(file, "_map", Map())
     for images, _ in batches(data, 10, epoch_order(len(data), 0, 0)):
@@ -196,11 +197,46 @@ def test_pages_are_given_back_before_the_bound_is_passed(tmp_path: Path, monkeyp
     assert given_back > 1
 
 
-def test_a_platform_that_cannot_give_pages_back_reads_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_platform_that_takes_no_advice_reads_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    class Map:
+        def madvise(self, advice: int, *where: int) -> None:
+            raise OSError(22, "Invalid argument")
+
     monkeypatch.setattr(streaming, "HELD", 0)
-    monkeypatch.delattr("mmap.MADV_DONTNEED", raising=False)
     data = load_unseen(folder_of(tmp_path / "mine", {"images": GREY}))
-    assert torch.equal(data.images[:, 0], torch.from_numpy(GREY))
+    assert isinstance(data.pixels, StreamedImages)
+    if refused:
+        monkeypatch.setattr(data.pixels.file, "_map", Map())
+    else:
+        monkeypatch.delattr("mmap.MADV_DONTNEED", raising=False)
+        monkeypatch.delattr("mmap.MADV_WILLNEED", raising=False)
+    order = torch.arange(59, -1, -1)
+    assert torch.equal(data.gather(order)[:, 0], torch.from_numpy(GREY)[order])
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="the platform takes no advice")
+def test_images_far_apart_are_announced_whole_and_those_in_order_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced: list[tuple[int, ...]] = []
+
+    class Map:
+        def madvise(self, advice: int, *where: int) -> None:
+            assert advice == mmap.MADV_WILLNEED
+            announced.append(where)
+
+    file = MappedImages(folder_of(tmp_path / "mine", {"images": COLOUR}) / "images.npy", 128, COLOUR.shape, True)
+    monkeypatch.setattr(file, "_map", Map())
+    file.read(torch.arange(10, 30))
+    assert not announced
+    places = torch.tensor([59, 3, 40])
+    file.read(places)
+    for place, (start, length) in zip(places.tolist(), announced, strict=True):
+        assert start % mmap.PAGESIZE == 0
+        assert start <= 128 + place * COLOUR[0].size < 128 + (place + 1) * COLOUR[0].size == start + length
 
 
 def test_images_larger_than_a_region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class MappedImages:
         for start in range(0, len(wanted), step):
             here = wanted[start : start + step]
             self._make_room(here)
+            self._announce(here)
             # "clip", because numpy would put another copy between with "raise".
             np.take(self._array, here, axis=0, out=found[start : start + step], mode="clip")
         images = torch.from_numpy(found)
@@ -75,10 +77,24 @@ class MappedImages:
         self._touched[regions] = True
         if np.count_nonzero(self._touched) * _REGION <= HELD:
             return
-        if hasattr(mmap, "MADV_DONTNEED"):  # elsewhere the operating system does it, when memory is short
-            self._map.madvise(mmap.MADV_DONTNEED)
+        self._advise("MADV_DONTNEED")
         self._touched[:] = False
         self._touched[regions] = True
+
+    def _announce(self, places: npt.NDArray[np.int64]) -> None:
+        """Have all of them fetched at once: one after the other, each would be waited for where the disk is slow."""
+        if (np.diff(places) == 1).all():
+            return  # the operating system reads ahead by itself
+        first = self._offset + places * self._size
+        pages = first // mmap.PAGESIZE * mmap.PAGESIZE
+        for start, length in zip(pages.tolist(), (first + self._size - pages).tolist(), strict=True):
+            self._advise("MADV_WILLNEED", start, length)
+
+    def _advise(self, what: str, *where: int) -> None:
+        """Where the platform takes no advice, the operating system does as it thinks best."""
+        if hasattr(mmap, what):
+            with suppress(OSError):
+                self._map.madvise(getattr(mmap, what), *where)
 
 
 @dataclass(frozen=True, eq=False)
