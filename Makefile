@@ -7,7 +7,8 @@ REAL := $(BIN)/python -m pytest -q -p no:cacheprovider -m "real or long" --durat
 TESTS := $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not real and not long"
 DATA ?= $(VAELAB_DATA)
 
-.PHONY: help demo test lint check-data test-real docs cli-reference bench bench-quality bench-gpu bench-ablation bench-memory clean
+.PHONY: help demo test lint check-data test-real docs cli-reference clean
+.PHONY: bench bench-quality bench-gpu bench-ablation bench-memory bench-streaming
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,6 +58,9 @@ bench-ablation: $(STAMP)  ## what each choice of the fast path is worth, one und
 
 bench-memory: $(STAMP)  ## peak memory of importance-weighted evaluation, side by side for several sizes
 	$(BIN)/python benchmarks/evaluation_memory.py
+
+bench-streaming: $(STAMP)  ## speed and memory of training on 10⁶ images on disk, beside the same in memory
+	$(BIN)/python benchmarks/streaming.py
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build dist docs/_build src/*.egg-info

@@ -22,7 +22,7 @@ class DataConfig:
     """Which images, and how their pixels are read."""
 
     name: str = "mnist"
-    """A data set's name, a .npz file or an image folder."""
+    """A data set's name, a .npz file, an image folder or a folder with ``images.npy``, which is streamed."""
     variant: str = "grey"
     """grey, dynamic, static or dequantised."""
     image_size: int | None = None

@@ -329,8 +329,12 @@ def fingerprint(splits: Splits) -> str:
     """SHA-256 of all images and labels, part by part: whether two runs saw the same data."""
     digest = hashlib.sha256()
     for part, data in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
-        for tensor in () if data is None else (data.images, data.labels):
-            digest.update(f"{part} {None if tensor is None else tuple(tensor.shape)}\n".encode())
-            if tensor is not None:
-                digest.update(tensor.cpu().flatten().numpy().data)
+        if data is None:
+            continue
+        digest.update(f"{part} {tuple(data.pixels.shape)}\n".encode())
+        for images in data.chunks():
+            digest.update(images.cpu().flatten().numpy().data)
+        digest.update(f"{part} {None if data.labels is None else tuple(data.labels.shape)}\n".encode())
+        if data.labels is not None:
+            digest.update(data.labels.cpu().flatten().numpy().data)
     return digest.hexdigest()

@@ -127,7 +127,7 @@ class Training:
     @property
     def evaluation_batch(self) -> int:
         """Images evaluated at once: 500 small ones, fewer large ones, but no fewer than are trained on at once."""
-        return max(self.config.batch_size, min(500, 2**19 // self.train.images[0].numel()))
+        return max(self.config.batch_size, min(500, 2**19 // math.prod(self.train.image_shape)))
 
     @property
     def finished(self) -> bool:

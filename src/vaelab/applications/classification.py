@@ -179,7 +179,7 @@ def _at_the_mean(model: VAE, batch: Batch) -> Tensor:
 
 def _unlabelled(data: ImageData, classes: int) -> ImageData:
     """The same images with the label 0, which is never used: so images without labels will do."""
-    labels = torch.zeros(len(data), dtype=torch.int64, device=data.images.device)
+    labels = torch.zeros(len(data), dtype=torch.int64, device=data.device)
     return dataclasses.replace(data, labels=labels, class_names=tuple(map(str, range(classes))))
 
 

@@ -90,7 +90,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME|PATH",
-        help="mnist, fashion-mnist, digits, a .npz file or a folder of images.",
+        help="mnist, fashion-mnist, digits, a .npz file, a folder of images or one with images.npy, to be streamed.",
         autocompletion=complete_data,
         rich_help_panel=PIXELS,
     ),

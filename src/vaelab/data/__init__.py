@@ -1,4 +1,4 @@
-"""Images: data sets by name, arrays, folders → uint8 tensors; splits, pixel variants, batches, random changes."""
+"""Images: data sets by name, arrays, folders → uint8, in memory or streamed; splits, pixels, batches, changes."""
 
 from vaelab.data.augmentation import AUGMENTATIONS, Augmentation
 from vaelab.data.batches import batches, epoch_order, mixed_order, steps_in_epoch
@@ -11,6 +11,7 @@ from vaelab.data.loading import load
 from vaelab.data.pixels import VARIANTS, binarise_static, prepare, prepare_fixed
 from vaelab.data.progress import Progress
 from vaelab.data.splits import split
+from vaelab.data.streaming import MappedImages, StreamedImages
 
 __all__ = [
     "AUGMENTATIONS",
@@ -20,8 +21,10 @@ __all__ = [
     "Corruption",
     "FeatureData",
     "ImageData",
+    "MappedImages",
     "Progress",
     "Splits",
+    "StreamedImages",
     "batches",
     "binarise_static",
     "check",

@@ -34,11 +34,11 @@ def read_npz(path: Path) -> ImageData:
             f"{path}: expected an array 'images', got {', '.join(sorted(arrays)) or 'none'}; "
             f"save it with np.savez(path, images=…, labels=…)"
         )
-    images = _levels(path, _channels_first(path, arrays["images"]))
+    images = _levels(path, channels_first(path, arrays["images"]))
     labels: Tensor | None = None
     class_names: tuple[str, ...] = ()
     if "labels" in arrays:
-        labels, class_names = _classes(path, arrays["labels"], len(images))
+        labels, class_names = classes_of(path, arrays["labels"], len(images))
     # Checked under its whole path, for the error sentences; then known by the file's name.
     data = ImageData(str(path), torch.from_numpy(np.ascontiguousarray(images)), labels, class_names)
     return replace(data, name=path.name)
@@ -71,7 +71,8 @@ def _check_sizes(path: Path) -> None:
         )
 
 
-def _channels_first(path: Path, images: Array) -> Array:
+def channels_first(path: Path, images: Array) -> Array:
+    """A view ``(n, c, h, w)`` of images of any layout that `read_npz` takes; `DataError` for others."""
     if images.ndim == 3:
         return images[:, None]
     if images.ndim == 4 and images.shape[-1] in (1, 3):
@@ -105,7 +106,8 @@ def _levels(path: Path, images: Array) -> npt.NDArray[np.uint8]:
     return levels.astype(np.uint8)
 
 
-def _classes(path: Path, labels: Array, count: int) -> tuple[Tensor, tuple[str, ...]]:
+def classes_of(path: Path, labels: Array, count: int) -> tuple[Tensor, tuple[str, ...]]:
+    """Labels as `read_npz` takes them, ``count`` of them → their numbers, int64 ``(count,)``, and the class names."""
     if labels.dtype.kind not in "iuU":
         raise DataError(f"{path}: expected labels of integers or strings, got {labels.dtype}; convert them")
     if labels.shape != (count,):

@@ -1,4 +1,4 @@
-"""Batches by indexing whole tensors: one gather a batch, no loader."""
+"""Batches by indexing the whole data set: one gather a batch, no loader."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaelab.data.images import ImageData
+from vaelab.data.streaming import StreamedImages
 from vaelab.errors import UsageError
 from vaelab.randomness import generator
 
@@ -89,11 +90,14 @@ def batches(data: ImageData, size: int, order: Tensor, start: int = 0) -> Iterat
     """
     if size < 1 or start < 0:
         raise UsageError(f"expected a batch size of at least 1 and a start of at least 0, got {size} and {start}")
-    return _gather(data, size, order.to(data.images.device), start)
+    return _gather(data, size, order, start)
 
 
 def _gather(data: ImageData, size: int, order: Tensor, start: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    # Moved once an epoch: what is streamed is looked up on the CPU, whatever the device.
+    places = order.to("cpu" if isinstance(data.pixels, StreamedImages) else data.device)
+    numbers = order.to(data.labels.device) if data.labels is not None else order
     for first in range(start * size, len(order), size):
-        indices = order[first : first + size]
-        labels = None if data.labels is None else data.labels.index_select(0, indices)
-        yield data.images.index_select(0, indices), labels
+        here = slice(first, first + size)
+        labels = None if data.labels is None else data.labels.index_select(0, numbers[here])
+        yield data.gather(places[here]), labels

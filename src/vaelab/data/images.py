@@ -1,12 +1,14 @@
-"""`ImageData`: images and labels as whole tensors, checked once; `Splits`: train, validation, test."""
+"""`ImageData`: images and labels, in memory or streamed, checked once; `Splits`: train, validation, test."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from vaelab.data.streaming import StreamedImages
 from vaelab.errors import DataError
 
 MIN_SIZE = 8
@@ -17,11 +19,11 @@ HIDDEN = -1
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Images in [0, 255] with optional labels, held whole in memory.
+    """Images in [0, 255] with optional labels; the images in memory, or on disk and read batch by batch.
 
-    ``images`` uint8 ``(n, channels, height, width)`` with 1 or 3 channels, height and width ≥ 8; ``labels`` int64
-    ``(n,)`` in 0…classes-1, −1 where the class is not known, or None; ``class_names`` one name a class, empty without
-    labels. Raises `DataError` where something else comes.
+    ``pixels`` uint8 ``(n, channels, height, width)`` with 1 or 3 channels, height and width ≥ 8: a tensor, or
+    `StreamedImages`; ``labels`` int64 ``(n,)`` in 0…classes-1, −1 where the class is not known, or None;
+    ``class_names`` one name a class, empty without labels. Raises `DataError` where something else comes.
 
     >>> data = ImageData("zeros", torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]), ("a", "b"))
     >>> len(data), data.image_shape, data.classes
@@ -29,7 +31,7 @@ class ImageData:
     """
 
     name: str
-    images: Tensor
+    pixels: Tensor | StreamedImages
     labels: Tensor | None = None
     class_names: tuple[str, ...] = ()
 
@@ -44,13 +46,13 @@ class ImageData:
             )
 
     def _check_images(self) -> None:
-        images = self.images
-        if images.dtype != torch.uint8:
+        pixels = self.pixels
+        if pixels.dtype != torch.uint8:
             raise DataError(
-                f"{self.name}: expected uint8 images, got {images.dtype}; scale them to whole levels 0 to 255"
+                f"{self.name}: expected uint8 images, got {pixels.dtype}; scale them to whole levels 0 to 255"
             )
-        shape = tuple(images.shape)
-        if images.ndim != 4:
+        shape = tuple(pixels.shape)
+        if len(shape) != 4:
             raise DataError(
                 f"{self.name}: expected images of shape (n, channels, height, width), got {shape}; add what is missing"
             )
@@ -67,7 +69,7 @@ class ImageData:
             )
 
     def _check_labels(self, labels: Tensor) -> None:
-        count = self.images.shape[0]
+        count = self.pixels.shape[0]
         if labels.dtype != torch.int64:
             raise DataError(f"{self.name}: expected int64 labels, got {labels.dtype}; convert them with labels.long()")
         if tuple(labels.shape) != (count,):
@@ -84,9 +86,19 @@ class ImageData:
             )
 
     @property
+    def images(self) -> Tensor:
+        """All images as one tensor; of a streamed data set they are read for it, so ask for a few (`take`)."""
+        return self.pixels.between(0, len(self)) if isinstance(self.pixels, StreamedImages) else self.pixels
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are, or are given."""
+        return self.pixels.device
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height, width."""
-        _, channels, height, width = self.images.shape
+        _, channels, height, width = self.pixels.shape
         return channels, height, width
 
     @property
@@ -95,18 +107,39 @@ class ImageData:
         return len(self.class_names)
 
     def __len__(self) -> int:
-        return int(self.images.shape[0])
+        return int(self.pixels.shape[0])
 
     def take(self, indices: Tensor) -> ImageData:
         """The images at ``indices`` (int64, ``(k,)``, k ≥ 1), in that order; `DataError` where there are none."""
-        indices = indices.to(self.images.device)
-        labels = None if self.labels is None else self.labels.index_select(0, indices)
-        return replace(self, images=self.images.index_select(0, indices), labels=labels)
+        labels = None if self.labels is None else self.labels.index_select(0, indices.to(self.labels.device))
+        if isinstance(self.pixels, StreamedImages):
+            return replace(self, pixels=self.pixels.take(indices), labels=labels)
+        return replace(self, pixels=self.gather(indices), labels=labels)
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """The images at ``indices`` (int64, ``(k,)``) as a tensor, on `device`; nothing else of a streamed set is read.
+
+        >>> data = ImageData("zeros", torch.zeros(4, 1, 8, 8, dtype=torch.uint8))
+        >>> data.gather(torch.tensor([3, 1])).shape
+        torch.Size([2, 1, 8, 8])
+        """
+        if isinstance(self.pixels, StreamedImages):
+            return self.pixels.gather(indices)
+        return self.pixels.index_select(0, indices.to(self.pixels.device))
+
+    def between(self, start: int, stop: int) -> Tensor:
+        """The images from ``start`` up to ``stop``, or to the end, as a tensor on `device`."""
+        return self.pixels.between(start, stop) if isinstance(self.pixels, StreamedImages) else self.pixels[start:stop]
+
+    def chunks(self, size: int = 1000) -> Iterator[Tensor]:
+        """All images in order, ``size`` (≥ 1) at a time, the last ones perhaps fewer."""
+        for start in range(0, len(self), size):
+            yield self.between(start, start + size)
 
     def to(self, device: torch.device | str) -> ImageData:
         """The same images and labels on ``device``."""
         labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, images=self.images.to(device), labels=labels)
+        return replace(self, pixels=self.pixels.to(device), labels=labels)
 
 
 @dataclass(frozen=True)

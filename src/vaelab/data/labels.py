@@ -48,7 +48,7 @@ def hide_labels(data: ImageData, keep: int, seed: int = 0, chosen: str = "strati
                 f"{data.name}: expected {missing} or more of each class to keep {keep} labels, got {count} of the "
                 f"class {data.class_names[label]}; keep fewer labels or choose them at random"
             )
-    return ImageData(data.name, data.images, kept.to(data.labels.device), data.class_names)
+    return ImageData(data.name, data.pixels, kept.to(data.labels.device), data.class_names)
 
 
 def _by_turns(labels: Tensor, classes: int, source: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""`load`: the name of a data set, a ``.npz`` file or a folder → `Splits`."""
+"""`load`: the name of a data set, a ``.npz`` file or a folder, of images or of arrays to stream → `Splits`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vaelab.data import sources
 from vaelab.data.arrays import read_npz
+from vaelab.data.arrays_folder import is_arrays_folder, read_arrays_folder
 from vaelab.data.catalogue import as_path, obtain
 from vaelab.data.folders import read_folder
 from vaelab.data.images import ImageData, Splits
@@ -28,7 +29,9 @@ def load(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Splits:
-    """Images in memory, split: ``name`` is mnist, fashion-mnist, digits, a ``.npz`` file or an image folder.
+    """Images, split: ``name`` is mnist, fashion-mnist, digits, a ``.npz`` file, an image folder or a folder of arrays.
+
+    All but the last are read into memory; a folder with a file ``images.npy`` stays on disk (`read_arrays_folder`).
 
     ``data_dir`` is looked into first; ``offline`` never downloads; ``image_size`` (pixels, ≥ 8) cuts the centre square
     and scales it. ``validation``: a fraction (< 1) or number of the training images, 0 for none. ``test``: the same,
@@ -82,9 +85,9 @@ def _read(
         data, official = sources.read_source(source, obtain(source, data_dir, offline, progress))
     else:
         path = _existing(name)
-        if path.is_dir():
+        if path.is_dir() and not is_arrays_folder(path):
             return read_folder(path, image_size, progress)
-        data = read_npz(path)
+        data, official = read_arrays_folder(path) if path.is_dir() else (read_npz(path), None)
     if image_size is None:
         return data, official
     return resize(data, image_size), None if official is None else resize(official, image_size)
@@ -95,9 +98,8 @@ def _existing(name: str | Path) -> Path:
     if path.is_dir() or (path.suffix == ".npz" and path.exists()):
         return path
     if path.exists():
-        raise UsageError(
-            f"expected a data set's name, a .npz file or an image folder, got the file {path}; convert it to .npz"
-        )
+        remedy = "put it into a folder, as images.npy" if path.suffix == ".npy" else "convert it to .npz"
+        raise UsageError(f"expected a data set's name, a .npz file or a folder, got the file {path}; {remedy}")
     if path.suffix == ".npz" or os.sep in str(name):
         raise DataError(f"{path}: expected a .npz file or an image folder, got nothing there; check the path")
     hint = nearest(str(name), sources.names())

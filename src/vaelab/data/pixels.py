@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from vaelab.data.images import ImageData
+from vaelab.data.streaming import StreamedImages
 from vaelab.errors import UsageError
 from vaelab.randomness import image_seeds, uniform_per_image
 from vaelab.specs import nearest
@@ -62,8 +65,14 @@ def binarise_static(data: ImageData) -> ImageData:
 
     `prepare` leaves it as it is: as grey and as static it gives the same zeros and ones.
     """
-    chunks = [prepare_fixed(chunk, "static", 0).to(torch.uint8) * 255 for chunk in torch.split(data.images, _CHUNK)]
-    return ImageData(data.name, torch.cat(chunks), data.labels, data.class_names)
+    if isinstance(data.pixels, StreamedImages):  # each batch when it is read: the same values, nothing kept
+        return replace(data, pixels=data.pixels.changed(_static_levels, data.image_shape))
+    levels = torch.cat([_static_levels(chunk) for chunk in data.chunks(_CHUNK)])
+    return ImageData(data.name, levels, data.labels, data.class_names)
+
+
+def _static_levels(images: Tensor) -> Tensor:
+    return prepare_fixed(images, "static", 0).to(torch.uint8) * 255
 
 
 def check_variant(variant: str) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from vaelab.data.images import MIN_SIZE, ImageData
+from vaelab.data.streaming import StreamedImages
 from vaelab.errors import UsageError
 
 _CHUNK = 4096  # images at a time, so that the floats in between stay small
@@ -30,9 +34,15 @@ def resize(data: ImageData, size: int) -> ImageData:
     check_size(size)
     if data.image_shape[1:] == (size, size):
         return data
-    square = _centre_square(data.images)
-    scaled = torch.cat([_scale(chunk, size) for chunk in torch.split(square, _CHUNK)])
+    change = partial(_square_of_size, size=size)
+    if isinstance(data.pixels, StreamedImages):  # each batch when it is read
+        return replace(data, pixels=data.pixels.changed(change, (data.image_shape[0], size, size)))
+    scaled = torch.cat([change(chunk) for chunk in data.chunks(_CHUNK)])
     return ImageData(data.name, scaled, data.labels, data.class_names)
+
+
+def _square_of_size(images: Tensor, size: int) -> Tensor:
+    return _scale(_centre_square(images), size)
 
 
 def _centre_square(images: Tensor) -> Tensor:

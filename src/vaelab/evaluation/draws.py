@@ -83,7 +83,7 @@ def image_batches(model: Model, data: ImageData, variant: str, *, seed: int, siz
     at_least("batch_size", size, 1)
     device = device_of(model)
     for start in range(0, len(data), size):
-        images = data.images[start : start + size]
+        images = data.between(start, start + size)
         labels = data.labels[start : start + size] if model.classes and data.labels is not None else None
         x = prepare_fixed(images, variant, seed).to(device)
         yield Batch(x, None if labels is None else labels.to(device), start + len(images))

@@ -167,10 +167,15 @@ def _compare(run: Run, made: Mapping[str, Score], sets: _Sets, effort: Effort, f
     notes = [] if sets.held_out else [IN_SAMPLE]
     if not all(math.isfinite(cut) for cut in cuts.values()):
         notes.append(TOO_FEW)
-    if torch.equal(sets.normal.data.images, sets.anomalous.data.images):
+    if _same_images(sets.normal.data, sets.anomalous.data):
         notes.append(SAME)
     names = sets.normal.data.name, sets.anomalous.data.name
     return Anomalies(metrics, normal, anomalous, detections, names, tuple(notes))
+
+
+def _same_images(one: ImageData, other: ImageData) -> bool:
+    """Looked at piece by piece: neither need fit into memory."""
+    return len(one) == len(other) and all(map(torch.equal, one.chunks(), other.chunks()))
 
 
 def _reference(run: Run, made: Mapping[str, Score], training: ImageData, effort: Effort) -> Reference:

@@ -130,7 +130,7 @@ def _embed(run: Run, data: Splits, progress: Progress | None, stop: Stop) -> Rep
             if signum := stop():
                 raise Interrupted("stopped while embedding; run the same command again to go on", signum)
 
-        parts = [ImageData(part.name, part.images) for part in (data.train, data.test)]  # no labels
+        parts = [ImageData(part.name, part.pixels) for part in (data.train, data.test)]  # no labels
         return Representation(*(representation(run.model, part, run.config.data.variant, noted) for part in parts))
 
 
