@@ -71,7 +71,7 @@ def test_spreading_is_the_adjoint_of_taking_patches(height: int, width: int, str
     columns = patches(x, stride)
     places = [(side - 1) // stride + 1 for side in (height, width)]
     taps = torch.randn(2, 1, 3, 3, *places, dtype=torch.float64)
-    back = spread(taps, torch.zeros_like(x), stride)
+    back = spread(taps, (height, width), stride)
     rows = taps.permute(1, 2, 3, 0, 4, 5).reshape(columns.shape)
     torch.testing.assert_close((columns * rows).sum(), (x * back).sum())
 

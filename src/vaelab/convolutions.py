@@ -8,6 +8,7 @@ every activation, where moving the weights would do. On other devices, and under
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -70,7 +71,8 @@ class ConvTransposed(nn.ConvTranspose2d):
         if self.out_channels <= FEW:
             out: Tensor = _SpreadProduct.apply(x, self.weight, self.bias, self.stride[0], added)  # type: ignore[no-untyped-call]
             return out
-        return conv_transpose2d(x, self.weight, None, self.stride, 1, added) + self.bias[:, None, None]
+        # In place: the convolution keeps its input and weights for the gradient, not its output.
+        return conv_transpose2d(x, self.weight, None, self.stride, 1, added).add_(self.bias[:, None, None])
 
 
 class FromPlanes(nn.Linear):
@@ -127,33 +129,37 @@ def patches(x: Tensor, stride: int) -> Tensor:
     >>> patches(torch.ones(1, 1, 3, 3), 1).sum(0).int().view(3, 3).tolist()
     [[4, 6, 4], [6, 9, 6], [4, 6, 4]]
     """
-    padded = pad(x, (1, 1, 1, 1))
-    last = [stride * ((side - 1) // stride) + 1 for side in x.shape[2:]]
-    taps = [
-        padded[:, channel, row : row + last[0] : stride, column : column + last[1] : stride]
-        for channel in range(x.shape[1])
-        for row in range(KERNEL)
-        for column in range(KERNEL)
-    ]
-    return torch.stack(taps).flatten(1)
+    views = pad(x, (1, 1, 1, 1)).unfold(2, KERNEL, stride).unfold(3, KERNEL, stride)
+    return views.permute(1, 4, 5, 0, 2, 3).reshape(x.shape[1] * KERNEL**2, -1)
 
 
-def spread(taps: Tensor, out: Tensor, stride: int) -> Tensor:
-    """Add ``taps (batch, channel, 3, 3, h, w)`` where a transposed convolution puts them, into ``out``; returns it."""
-    for row in range(KERNEL):
-        here, there = _range(row, taps.shape[-2], out.shape[-2], stride)
-        for column in range(KERNEL):
-            across, over = _range(column, taps.shape[-1], out.shape[-1], stride)
-            out[:, :, there, over] += taps[:, :, row, column, here, across]
-    return out
+def spread(taps: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """The adjoint of `patches`: ``taps (batch, channel, 3, 3, h, w)`` added up where a transposed convolution puts them.
+
+    ``size``: the output's height and width, stride · (h − 1) + 1 or, with stride 2, one more.
+
+    >>> spread(torch.ones(1, 1, 3, 3, 2, 2), (4, 4), 2).int()[0, 0].tolist()
+    [[1, 2, 1, 1], [2, 4, 2, 2], [1, 2, 1, 1], [1, 2, 1, 1]]
+    """
+    rows = _along(taps.unbind(2), -2, stride)
+    return _along(rows.unbind(2), -1, stride)[..., : size[0], : size[1]]
 
 
-def _range(tap: int, n: int, size: int, stride: int) -> tuple[slice, slice]:
-    """Input places i and output places stride · i − 1 + tap, of those that lie within the output."""
-    first = 1 if tap == 0 else 0
-    last = min(n - 1, (size - tap) // stride)
-    begin = stride * first - 1 + tap
-    return slice(first, last + 1), slice(begin, begin + stride * (last - first) + 1, stride)
+def _along(taps: Sequence[Tensor], dim: int, stride: int) -> Tensor:
+    """One dimension of `spread`: place stride · i − 1 + k gets tap k of input i."""
+    before, here, after = taps
+    n = here.shape[dim]
+    ahead = _padded(before.narrow(dim, 1, n - 1), dim, at_the_end=True)
+    if stride == 1:
+        return here + ahead + _padded(after.narrow(dim, 0, n - 1), dim, at_the_end=False)
+    # Even places get the middle tap, odd ones the two others: written side by side, without a scatter.
+    return torch.stack([here, ahead.add_(after)], dim).flatten(dim - 1, dim)
+
+
+def _padded(x: Tensor, dim: int, *, at_the_end: bool) -> Tensor:
+    """``x`` with one 0 more along ``dim`` (−1 or −2)."""
+    one = (0, 1) if at_the_end else (1, 0)
+    return pad(x, one if dim == -1 else (0, 0, *one))
 
 
 class _PatchProduct(torch.autograd.Function):
@@ -186,11 +192,10 @@ class _SpreadProduct(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int, added: tuple[int, int]) -> Tensor:
         batch, channels = len(x), weight.shape[1]
         taps = torch.matmul(weight.flatten(1).t(), x.flatten(2))
-        size = [(side - 1) * stride + 1 + more for side, more in zip(x.shape[2:], added, strict=True)]
-        out = bias[:, None, None].repeat(batch, 1, *size)
+        size = (x.shape[2] - 1) * stride + 1 + added[0], (x.shape[3] - 1) * stride + 1 + added[1]
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.added = stride, added
-        return spread(taps.view(batch, channels, KERNEL, KERNEL, *x.shape[2:]), out, stride)
+        return spread(taps.view(batch, channels, KERNEL, KERNEL, *x.shape[2:]), size, stride) + bias[:, None, None]
 
     @staticmethod
     @once_differentiable

@@ -111,6 +111,7 @@ class Training:
         self.orders = EpochOrders(train.labels, len(train), config.batch_size, config.labelled_batch, config.seed)
         self.steps_per_epoch = self.orders.steps
         self.optimizer = make_optimizer(model, config)
+        self.learned = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         self.average = WeightAverage(model, config.average) if config.average else None
         self.generator = generator(config.seed, self.device, "training")
         self.progress = Progress()
@@ -154,7 +155,8 @@ class Training:
                 epoch=progress.step / self.steps_per_epoch,
                 generator=self.generator,
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.learned:  # as the optimiser's `zero_grad` does, without its bookkeeping
+            parameter.grad = None
         terms.loss.backward()  # type: ignore[no-untyped-call]
         if config.clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
