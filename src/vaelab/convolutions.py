@@ -134,7 +134,7 @@ def patches(x: Tensor, stride: int) -> Tensor:
 
 
 def spread(taps: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """The adjoint of `patches`: ``taps (batch, channel, 3, 3, h, w)`` added up where a transposed convolution puts them.
+    """The adjoint of `patches`: ``taps (batch, channel, 3, 3, h, w)`` added up as a transposed convolution does.
 
     ``size``: the output's height and width, stride · (h − 1) + 1 or, with stride 2, one more.
 
