@@ -254,6 +254,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, nargs="+", default=[32, 128, 512])
     parser.add_argument("--seeds", type=int, default=2, help="of vaelab's time to quality")
     parser.add_argument("--sheet-seeds", type=int, default=1, help="of the sheet's loop")
+    parser.add_argument("--add", action="store_true", help="to the results that are in --out")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     parser.add_argument("--environments", type=Path, default=ROOT / ".environments")
     parser.add_argument("--python", nargs="*", default=[], metavar="NAME=PATH")
@@ -273,12 +274,15 @@ def main() -> None:
         rates, count = machine(device), operations()
         results: Result = {"environment": environment(bench), "machine": rates, "operations": count}
         results["least"] = {str(batch): least(rates, count, batch) for batch in (*asked.batch, 128)}
+        written = asked.out / "results.json"
+        if asked.add and written.exists():  # machine and versions are those of the newest run
+            results = {**json.loads(written.read_text()), **results}
         for name in asked.only:
             results[name] = works[name](bench, asked)
-    (asked.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+            written.write_text(json.dumps(results, indent=1) + "\n")  # after each: stopping loses one work at most
     print_results(results)
     draw_results(results, asked.out / "benchmark.png")
-    note(f"written: {asked.out / 'results.json'}, {asked.out / 'benchmark.png'}")
+    note(f"written: {written}, {asked.out / 'benchmark.png'}")
 
 
 if __name__ == "__main__":
