@@ -20,7 +20,8 @@ def print_results(results: Result, console: Console | None = None) -> None:
     """Everything measured, with ratios: above 1 vaelab takes less time."""
     out = console or Console(highlight=False, width=110)
     where = results["environment"]
-    out.print(f"{where['processor']}, {where['threads']} threads{', ' + where['gpu'] if where['gpu'] else ''}", markup=False)
+    gpu = f", {where['gpu']}" if where["gpu"] else ""
+    out.print(f"{where['processor']}, {where['threads']} threads{gpu}", markup=False)
     out.print(", ".join(f"{name} {version}" for name, version in where["versions"].items()))
     rates = results["machine"]
     out.print(f"matrix product {rates['flops'] / 1e9:.0f} GFLOP/s, copy {rates['bytes'] / 1e9:.1f} GB/s (read + write)")
