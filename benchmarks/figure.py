@@ -35,7 +35,7 @@ def _epochs(axes: Any, found: dict[str, Any]) -> None:
     axes.set_xticks(range(len(found)), [f"batch {batch}" for batch in found])
     axes.set_ylabel("images a second")
     axes.set_ylim(top=1.35 * axes.get_ylim()[1])
-    axes.set_title("Training sheet C's VAE, two CPU cores")
+    axes.set_title("Training sheet C's VAE")
     axes.legend(ncols=2, loc="upper left")
 
 
