@@ -40,7 +40,7 @@ START = {  # what a user waits for before anything happens
     "import vaelab": ("vaelab", ["-c", "import vaelab"]),
     "import torch": ("vaelab", ["-c", "import torch"]),
     "import pythae": ("pythae", ["-c", "from pythae.models import VAE"]),
-    "import keras": ("keras", ["-c", "import keras"]),
+    "import keras": ("keras", ["-c", "import os; os.environ['KERAS_BACKEND'] = 'torch'; import keras"]),
     "import pyod": ("pyod", ["-c", "from pyod.models.vae import VAE"]),
 }
 WORKS = ("epoch", "quality", "likelihood", "embed", "classify", "detect", "start", "growth")
