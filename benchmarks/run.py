@@ -117,7 +117,7 @@ def note(text: str) -> None:
 BEGIN = time.perf_counter()
 
 
-def summary(answers: dict[str, list[Result]], count: int, peak: bool = True) -> dict[str, Result]:
+def summary(answers: dict[str, list[Result]], count: int) -> dict[str, Result]:
     """Seconds (median, range), things a second, and how much longer than vaelab: the median of the rounds' ratios."""
     found: dict[str, Result] = {}
     for name, rounds in answers.items():
@@ -126,9 +126,8 @@ def summary(answers: dict[str, list[Result]], count: int, peak: bool = True) -> 
             "seconds": statistics.median(seconds),
             "range": [min(seconds), max(seconds)],
             "per_second": count / statistics.median(seconds),
+            "peak_mib": max(answer["peak_mib"] for answer in rounds),
         }
-        if peak:
-            found[name]["peak_mib"] = max(answer["peak_mib"] for answer in rounds)
         if "vaelab" in answers:
             pairs = zip(seconds, answers["vaelab"], strict=True)
             ratios = [value / other["seconds"] for value, other in pairs]

@@ -37,6 +37,7 @@ VAELAB_DATA is the folder of data sets). A SPEC is a name with options, as in \
 conv:channels=32/64,hidden=16; an unknown name lists the known ones."""
 
 DEFAULT = "conv-vae"
+RECIPES = "; ".join(f"{name}, for {' and '.join(it.presets)}" for name, it in recipes.RECIPES.items())
 SETTINGS = {
     "data": ("variant", "image_size", "validation", "test", "labels", "labels_choice", "labels_seed"),
     "model": (
@@ -72,7 +73,7 @@ def train(
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="How to train it sooner: fast, for conv-vae and conv-cvae.",
+            help=f"How to train it sooner: {RECIPES}.",
             envvar="VAELAB_RECIPE",
             show_envvar=False,
         ),
