@@ -286,7 +286,8 @@ def test_a_manifest_that_is_no_json_object_is_refused(tmp_path: Path, text: str)
     [
         ({"format": "other"}, ("expected the format 'vaelab-checkpoint'", "'other'")),
         ({"format": None}, ("None",)),
-        ({"version": 2}, ("version 2", "update vaelab")),
+        ({"version": 3}, ("version 3", "update vaelab")),
+        ({"version": 1}, ("earlier vaelab", "train again")),
         ({"version": 0}, ("damaged", "version")),
         ({"version": True}, ("damaged", "version")),
         ({"version": "1"}, ("damaged", "version")),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, linear
 
-from vaelab.convolutions import FEW, Conv, ConvTransposed, FromPlanes, ToPlanes, patches, spread
+from vaelab.convolutions import FEW, Conv, ConvTransposed, patches, spread
+from vaelab.layers import FromPlanes, ToPlanes
 
 sizes = st.integers(1, 9)
 
@@ -36,9 +37,10 @@ def images(batch: int, channels: int, height: int, width: int, last: bool) -> Te
 def test_a_convolution(height: int, width: int, inputs: int, outputs: int, stride: int, last: bool) -> None:
     x = images(3, inputs, height, width, last)
     layer = Conv(inputs, outputs, stride).double()
-    compare(layer, layer(x), conv2d(x, layer.weight, layer.bias, stride, 1), x)
+    want = conv2d(x, layer.weight, layer.bias, stride, 1)
+    compare(layer, layer(x), want, x)
     with torch.no_grad():
-        torch.testing.assert_close(layer(x), conv2d(x, layer.weight, layer.bias, stride, 1))
+        torch.testing.assert_close(layer(x), want)
 
 
 @settings(deadline=None, max_examples=40)
@@ -57,23 +59,24 @@ def test_a_transposed_convolution(
 def test_between_planes_and_vectors(height: int, width: int, channels: int, last: bool) -> None:
     x = images(2, channels, height, width, last)
     layer = FromPlanes((channels, height, width), 5).double()
-    compare(layer, layer(x), linear(x.flatten(1), layer.weight, layer.bias), x)
+    compare(layer, layer(x), linear(x.permute(0, 2, 3, 1).flatten(1), layer.weight, layer.bias), x)
     z = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     back = ToPlanes(3, (channels, height, width)).double()
-    want = linear(z, back.weight, back.bias).unflatten(1, (channels, height, width))
+    want = linear(z, back.weight, back.bias).unflatten(1, (height, width, channels)).permute(0, 3, 1, 2)
     compare(back, back(z), want, z)
 
 
 @settings(deadline=None, max_examples=20)
 @given(sizes, sizes, st.sampled_from([1, 2]))
 def test_spreading_is_the_adjoint_of_taking_patches(height: int, width: int, stride: int) -> None:
-    x = images(2, 1, height, width, last=False).detach()
-    columns = patches(x, stride)
-    places = [(side - 1) // stride + 1 for side in (height, width)]
-    taps = torch.randn(2, 1, 3, 3, *places, dtype=torch.float64)
-    back = spread(taps, (height, width), stride)
-    rows = taps.permute(1, 2, 3, 0, 4, 5).reshape(columns.shape)
-    torch.testing.assert_close((columns * rows).sum(), (x * back).sum())
+    for channels in (1, FEW + 1):  # laid out in two ways
+        x = images(2, channels, height, width, last=False).detach()
+        columns = patches(x, stride)
+        places = [(side - 1) // stride + 1 for side in (height, width)]
+        taps = torch.randn(3, 3, channels, 2, *places, dtype=torch.float64)
+        back = spread(taps, (height, width), stride).transpose(0, 1)
+        rows = taps.permute(3, 4, 5, 0, 1, 2).reshape(columns.shape)
+        torch.testing.assert_close((columns * rows).sum(), (x * back).sum())
 
 
 def test_under_autocast_pytorch_is_left_to_it() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from vaelab import presets
 from vaelab.building import build_model
 from vaelab.errors import UsageError
+from vaelab.layers import FromPlanes, ToPlanes
 from vaelab.nn import DECODERS, ENCODERS, NetworkShape
 from vaelab.specs import Spec
 from vaelab.vae import VAE
@@ -61,6 +62,20 @@ def test_the_sheets_networks_have_exactly_these_parameters(preset, shapes, count
         assert sum(parameter.numel() for parameter in model.get_submodule(part).parameters()) == count
 
 
+def by_channels(layer: FromPlanes | ToPlanes) -> nn.Linear:
+    """The sheet's linear layer, whose planes are flattened channel by channel; the package's are place by place."""
+    plain = copied(nn.Linear(layer.in_features, layer.out_features), layer)
+    channels, height, width = layer.planes
+    with torch.no_grad():
+        if isinstance(layer, FromPlanes):
+            plain.weight.copy_(layer.weight.unflatten(1, (height, width, channels)).permute(0, 3, 1, 2).flatten(1))
+        else:
+            weight = layer.weight.unflatten(0, (height, width, channels)).permute(2, 0, 1, 3)
+            plain.weight.copy_(weight.flatten(0, 2))
+            plain.bias.copy_(layer.bias.view(height, width, channels).permute(2, 0, 1).flatten())
+    return plain
+
+
 class Reference(nn.Module):
     """C1 and C13 written down from the sheet, without the package's building blocks."""
 
@@ -73,12 +88,12 @@ class Reference(nn.Module):
             copied(nn.Conv2d(32, 64, 3, stride=2, padding=1), encoder.convolutions[1]),
             nn.ReLU(),
             nn.Flatten(),
-            copied(nn.Linear(3136, 16), encoder.linear[0]),
+            by_channels(encoder.linear[0]),
             nn.ReLU(),
         )
         self.mean = copied(nn.Linear(16, 2), model.posterior.mean)
         self.log_variance = copied(nn.Linear(16, 2), model.posterior.spread)
-        self.from_latent = copied(nn.Linear(2, 3136), decoder.first.linear)
+        self.from_latent = by_channels(decoder.first.linear)
         self.up = nn.Sequential(
             nn.Unflatten(1, (64, 7, 7)),
             nn.ReLU(),
@@ -88,8 +103,8 @@ class Reference(nn.Module):
             nn.Sigmoid(),
         )
         if conditional:
-            self.label_to_image = copied(nn.Linear(10, 32 * 14 * 14), encoder.first.condition)
-            self.label_to_latent = copied(nn.Linear(10, 3136), decoder.first.condition)
+            self.label_to_image = by_channels(encoder.first.condition)
+            self.label_to_latent = by_channels(decoder.first.condition)
         self.conditional = conditional
 
     def encode(self, x: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor]:

@@ -40,7 +40,7 @@ def test_flags_win_over_the_file_that_over_the_recipe(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('preset = "conv-vae"\nrecipe = "fast"\n[training]\nlr = 0.005\nepochs = 4\n')
     chosen = configuration(None, file, {"training": {"epochs": 5}})
-    assert (chosen.recipe, chosen.training.schedule) == ("fast", "one-cycle")
+    assert (chosen.recipe, chosen.training.schedule) == ("fast", "linear")
     assert (chosen.training.lr, chosen.training.epochs) == (0.005, 5)
     assert (
         configuration("conv-cvae", None, {}, "fast").training
@@ -57,5 +57,5 @@ def test_it_stands_in_the_run(tmp_path: Path) -> None:
     run = vaelab.train("conv-vae", recipe="fast", data=str(images), out=tmp_path / "run", training={"epochs": 1})
     written = json.loads((tmp_path / "run" / "config.json").read_text())
     assert written["recipe"] == "fast"
-    assert written["training"]["schedule"] == "one-cycle"
+    assert written["training"]["schedule"] == "linear"
     assert run.config.training.epochs == 1

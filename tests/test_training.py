@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import signal
 from pathlib import Path
@@ -87,12 +88,12 @@ def test_history_parts_add_up_to_the_bound(data: ImageData, tmp_path: Path) -> N
     assert history.where(split="step")["loss"][-1] > history.where(split="step")["negative_elbo"][-1]
 
 
-@pytest.mark.parametrize("average", [0.0, 0.9])
+@pytest.mark.parametrize(("average", "optimizer"), [(0.0, "adam"), (0.9, "adam"), (0.0, "muon")])
 @pytest.mark.parametrize("model", [MODEL, dataclasses.replace(MODEL, conditional=True, prior="vamp:components=4")])
 def test_resume_is_bit_for_bit_at_an_epoch_end(
-    data: ImageData, tmp_path: Path, model: ModelConfig, average: float
+    data: ImageData, tmp_path: Path, model: ModelConfig, average: float, optimizer: str
 ) -> None:
-    config = dataclasses.replace(TRAINING, average=average)
+    config = dataclasses.replace(TRAINING, average=average, optimizer=optimizer)
     whole, first = run(tmp_path / "whole", data, config, model)
     with pytest.raises(Interrupted) as stopped:
         run(tmp_path / "parts", data, config, model, callbacks=[StopAt(2)])
@@ -215,6 +216,17 @@ def test_one_cycle_rises_to_the_peak_and_falls_almost_to_zero() -> None:
     assert rates[-1] < 0.01
     assert rates[:31] == sorted(rates[:31])
     assert rates[30:] == sorted(rates[30:], reverse=True)
+
+
+def test_linear_is_two_straight_lines() -> None:
+    config = dataclasses.replace(TRAINING, schedule="linear", lr=1.0)
+    rates = [learning_rate(config, step, 100) for step in range(101)]
+    assert rates[0] == pytest.approx(1 / 25)
+    assert max(rates) == rates[15] == pytest.approx(1.0)
+    assert rates[100] == pytest.approx(1e-4)
+    for part in (rates[:16], rates[15:]):
+        steps = [after - before for before, after in itertools.pairwise(part)]
+        assert steps == pytest.approx([steps[0]] * len(steps))
 
 
 def without_labels(data: ImageData) -> ImageData:

@@ -31,7 +31,7 @@ from vaelab.errors import CheckpointError
 from vaelab.files import sha256, write_atomic
 
 FORMAT = "vaelab-checkpoint"
-VERSION = 1
+VERSION = 2  # 1: layers between planes and vectors counted channel by channel
 
 _WORD = re.compile(r"[a-z0-9_]+")
 _STATE = "state"
@@ -174,7 +174,12 @@ def _missing(manifest: Path) -> str:
 
 def _check_manifest(manifest: Path, name: str) -> dict[str, tuple[str, dict[str, Any]]]:
     """The files a manifest names: ending of the name (``model.safetensors``) → (file name, its entry)."""
-    files = read_document(manifest, FORMAT, VERSION, "checkpoint manifest").get("files")
+    document = read_document(manifest, FORMAT, VERSION, "checkpoint manifest")
+    if document["version"] < VERSION:
+        raise CheckpointError(
+            f"{manifest} was written by an earlier vaelab, whose weights were laid out otherwise; train again"
+        )
+    files = document.get("files")
     if not isinstance(files, dict):
         raise CheckpointError(f"{manifest} is damaged: it names no files; {REMEDY}")
     # No separator and no leading dot can match, so a manifest cannot point outside its folder.

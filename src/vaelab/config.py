@@ -87,14 +87,14 @@ class TrainingConfig:
     labelled_batch: int = 0
     """So many images of each batch are labelled ones, again and again, beside the others. 0: as they come."""
     optimizer: str = "adam"
-    """adam or adamw."""
+    """adam, adamw or muon."""
     lr: float = 1e-3
-    """The learning rate, or the peak of a one-cycle schedule."""
+    """The learning rate, or its peak where the schedule is another than constant."""
     beta2: float = 0.999
     """Adam's β₂: it scales each step by the squared gradients of about the last 1/(1 − β₂) steps."""
     weight_decay: float = 0.0
     schedule: str = "constant"
-    """constant or one-cycle."""
+    """constant, one-cycle or linear."""
     average: float = 0.0
     """Share of the steps so far that an average of the weights remembers; it is what is evaluated and kept. 0: none.
 
@@ -159,8 +159,8 @@ class RunConfig:
 
 
 VARIANTS = ("grey", "dynamic", "static", "dequantised")
-OPTIMIZERS = ("adam", "adamw")
-SCHEDULES = ("constant", "one-cycle")
+OPTIMIZERS = ("adam", "adamw", "muon")
+SCHEDULES = ("constant", "one-cycle", "linear")
 PRECISIONS = ("float32", "bf16")
 LABEL_CHOICES = ("stratified", "random")
 LARGEST_SEED = 2**63 - 1

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from vaelab.shares import normal_noise
 
@@ -162,8 +163,9 @@ class Bernoulli:
     logits: Tensor
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Σ x log σ(η) + (1 − x) log σ(−η)."""
-        return -_sum_pixels(self.nats_per_pixel(x))
+        """Σ x log σ(η) + (1 − x) log σ(−η) = Σ log σ(η) + (x − 1) η."""
+        value: Tensor = _BernoulliLogProb.apply(self.logits, x)  # type: ignore[no-untyped-call]
+        return value
 
     def nats_per_pixel(self, x: Tensor) -> Tensor:
         """The summands of −log p(x)."""
@@ -178,6 +180,23 @@ class Bernoulli:
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Zeros and ones."""
         return torch.bernoulli(self.mean, generator=generator)
+
+
+class _BernoulliLogProb(torch.autograd.Function):
+    """Bernoulli's log_prob, with the gradient x − σ(η) as it stands: half the passes over the pixels."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        return _sum_pixels(torch.nn.functional.logsigmoid(logits).addcmul_(x - 1, logits))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        logits, x = ctx.saved_tensors
+        gradient = gradient[..., None, None, None]
+        of_x = (gradient * logits).sum_to_size(x.shape) if ctx.needs_input_grad[1] else None
+        return torch.sigmoid(logits).sub_(x).mul_(-gradient), of_x
 
 
 @dataclass(frozen=True)

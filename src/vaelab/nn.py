@@ -8,7 +8,7 @@ linear layer of its own, added to the output of the first layer). Any image size
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -17,7 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from vaelab.convolutions import Conv, ConvTransposed, FromPlanes, ToPlanes
+from vaelab.convolutions import Conv, ConvTransposed
+from vaelab.layers import FromPlanes, Linear, ToPlanes, through
 from vaelab.specs import Registry
 
 
@@ -69,7 +70,7 @@ def _linear(before: Size, after: Size) -> nn.Linear:
     if isinstance(before, tuple):
         assert isinstance(after, int)
         return FromPlanes(before, after)
-    return nn.Linear(before, after) if isinstance(after, int) else ToPlanes(before, after)
+    return Linear(before, after) if isinstance(after, int) else ToPlanes(before, after)
 
 
 def _linear_stack(sizes: Sequence[Size], activate_last: bool) -> nn.Sequential:
@@ -95,12 +96,13 @@ class FirstLinear(nn.Module):
         self.linear = _linear(inputs + shape.concatenated, outputs)
         self.condition = _linear(shape.added, outputs) if shape.added else None
 
-    def forward(self, value: Tensor, c: Tensor | None) -> Tensor:
-        """``(batch, inputs)`` → ``(batch, outputs)``, or planes."""
+    def forward(self, value: Tensor, c: Tensor | None, rest: Iterable[nn.Module] = ()) -> Tensor:
+        """``(batch, inputs)`` → ``(batch, outputs)``, or planes; then through the ``rest`` of the layers."""
         if self.concatenated and c is not None:
             value = torch.cat([value, c], dim=1)
-        out: Tensor = self.linear(value)
-        return out + self.condition(c) if self.condition is not None and c is not None else out
+        if self.condition is None or c is None:
+            return through(value, self.linear, *rest)
+        return through(self.linear(value) + self.condition(c), *rest)
 
 
 class FirstConv(nn.Module):
@@ -114,14 +116,13 @@ class FirstConv(nn.Module):
         self.out_shape = (channels, height, width)
         self.condition = ToPlanes(shape.added, self.out_shape) if shape.added else None
 
-    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
-        """``(batch, channel, height, width)`` → ``(batch, *out_shape)``."""
+    def forward(self, x: Tensor, c: Tensor | None, rest: Iterable[nn.Module] = ()) -> Tensor:
+        """``(batch, channel, height, width)`` → ``(batch, *out_shape)``; then through the ``rest`` of the layers."""
         if self.concatenated and c is not None:
             x = _planes(x, c)
-        out: Tensor = self.conv(x)
-        if self.condition is not None and c is not None:
-            out = out + self.condition(c)
-        return out
+        if self.condition is None or c is None:
+            return through(x, self.conv, *rest)
+        return through(self.conv(x) + self.condition(c), *rest)
 
 
 @ENCODERS.register("mlp")
@@ -139,8 +140,7 @@ class MLPEncoder(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """See `Encoder`."""
-        out: Tensor = self.rest(torch.relu(self.first(x.flatten(1), c)))
-        return out
+        return self.first(x.flatten(1), c, (nn.ReLU(), *self.rest))  # type: ignore[no-any-return]
 
 
 @ENCODERS.register("linear")
@@ -182,8 +182,8 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """See `Encoder`."""
-        out: Tensor = self.linear(self.convolutions(self.first(x, c))).flatten(1)
-        return out
+        out: Tensor = self.first(x, c, (*self.convolutions, *self.linear))
+        return out.flatten(1)
 
 
 def _check_convolutions(channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
@@ -218,8 +218,7 @@ class MLPDecoder(nn.Module):
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """``(batch, latent)`` → ``(batch, outputs, height, width)``."""
-        out: Tensor = self.rest(self.first(z, c))
-        return torch.unflatten(out, 1, self.out_shape)
+        return torch.unflatten(self.first(z, c, self.rest), 1, self.out_shape)
 
 
 @DECODERS.register("linear")
@@ -263,7 +262,7 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """``(batch, latent)`` → ``(batch, outputs, height, width)``."""
-        out: Tensor = self.convolutions(self.linear(self.first(z, c)))
+        out: Tensor = self.first(z, c, (*self.linear, *self.convolutions))
         return out
 
 

@@ -37,7 +37,7 @@ from vaelab.devices import choose_device
 from vaelab.distributed import Processes
 from vaelab.errors import CheckpointError, Interrupted, TrainingError
 from vaelab.objectives import Objective, batch_means
-from vaelab.optimisation import WeightAverage, divergence, learning_rate, make_optimizer
+from vaelab.optimisation import Stepper, WeightAverage, divergence, learning_rate, make_optimizer
 from vaelab.preflight import check_batch, check_fit
 from vaelab.randomness import generator
 from vaelab.runfolder import HistoryWriter, RunFolder
@@ -111,7 +111,7 @@ class Training:
         self.orders = EpochOrders(train.labels, len(train), config.batch_size, config.labelled_batch, config.seed)
         self.steps_per_epoch = self.orders.steps
         self.optimizer = make_optimizer(model, config)
-        self.learned = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        self.optimizer_step = Stepper(self.optimizer)
         self.average = WeightAverage(model, config.average) if config.average else None
         self.generator = generator(config.seed, self.device, "training")
         self.progress = Progress()
@@ -142,8 +142,6 @@ class Training:
         """One batch: pixels → objective → gradient → update."""
         config, progress = self.config, self.progress
         rate = learning_rate(config, progress.step, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         target = prepare(self.augmentation(images, self.generator), self.variant, self.generator)
         x = self.corruption(target, self.generator)
         with self.autocast():
@@ -155,12 +153,12 @@ class Training:
                 epoch=progress.step / self.steps_per_epoch,
                 generator=self.generator,
             )
-        for parameter in self.learned:  # as the optimiser's `zero_grad` does, without its bookkeeping
+        for parameter in self.optimizer_step.learned:  # as the optimiser's `zero_grad` does, without its bookkeeping
             parameter.grad = None
         terms.loss.backward()  # type: ignore[no-untyped-call]
         if config.clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
-        self.optimizer.step()
+        self.optimizer_step(rate)
         if self.average is not None:
             self.average.update(progress.step)
         progress.step += 1

@@ -187,7 +187,8 @@ def _changed(config: RunConfig, epochs: int | None, device: str | None) -> RunCo
     if epochs is not None and epochs != config.training.epochs:
         if config.training.schedule != "constant":
             raise UsageError(
-                "a one-cycle run cannot be made longer: its rates depend on the number of epochs; train anew"
+                f"a {config.training.schedule} run cannot be made longer: its rates depend on the number of epochs; "
+                "train anew"
             )
         if epochs < config.training.epochs:
             raise UsageError(f"expected --epochs ≥ {config.training.epochs} to resume, got {epochs}")

@@ -120,7 +120,7 @@ def test_damaged_archive(vaelab, tmp_path):
         (["--preset", "digits-vae", "--prior", "mixture:components=many"], "components"),
         (["--preset", "digits-vae", "--objective", "reconstruction"], "does not fit"),
         (["--preset", "digits-vae", "--variant", "gray"], "did you mean grey?"),
-        (["--preset", "digits-vae", "--optimizer", "sgd"], "known: adam, adamw"),
+        (["--preset", "digits-vae", "--optimizer", "sgd"], "known: adam, adamw, muon"),
         (["--preset", "digits-vae", "--init", "xavier"], "known: he"),
         (["--preset", "digits-vae", "--latent", "0"], "latent"),
         (["--preset", "digits-vae", "--epochs", "0"], "epochs"),

@@ -154,11 +154,13 @@ BatchSize = Annotated[int | None, setting("--batch-size", LOOP, "Images a step."
 LabelledBatch = Annotated[
     int | None, setting("--labelled-batch", LOOP, "Labelled images in each batch of an m2; 0: as they come.", "N")
 ]
-Optimizer = Annotated[str | None, setting("--optimizer", LOOP, "adam or adamw.", "NAME")]
-LearningRate = Annotated[float | None, setting("--lr", LOOP, "Learning rate, or the peak of one-cycle.", "RATE")]
+Optimizer = Annotated[str | None, setting("--optimizer", LOOP, "adam, adamw or muon.", "NAME")]
+LearningRate = Annotated[float | None, setting("--lr", LOOP, "Learning rate, or its peak.", "RATE")]
 Beta2 = Annotated[float | None, setting("--beta2", LOOP, "Adam's memory of squared gradients, β₂.", "RATE")]
 WeightDecay = Annotated[float | None, setting("--weight-decay", LOOP, "Weight decay.", "RATE")]
-Schedule = Annotated[str | None, setting("--schedule", LOOP, "Of the learning rate: constant or one-cycle.", "NAME")]
+Schedule = Annotated[
+    str | None, setting("--schedule", LOOP, "Of the learning rate: constant, one-cycle or linear.", "NAME")
+]
 Average = Annotated[
     float | None,
     setting("--average", LOOP, "Share of the steps that the average of the weights remembers; 0: none.", "SHARE"),
