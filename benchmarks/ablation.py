@@ -25,15 +25,29 @@ STEPS = 40
 
 
 def plain_layers() -> None:
-    """PyTorch's own convolutions and linear layers."""
+    """PyTorch's own convolutions and linear layers, each an operation of the graph."""
     from torch import nn
 
-    from vaelab import convolutions
+    from vaelab import convolutions, layers
 
-    convolutions.Conv.forward = nn.Conv2d.forward  # type: ignore[method-assign]
+    layers.differentiated = convolutions.differentiated = lambda x: False
     convolutions.ConvTransposed.forward = nn.ConvTranspose2d.forward  # type: ignore[method-assign]
-    convolutions.FromPlanes.forward = lambda self, x: nn.Linear.forward(self, x.flatten(1))  # type: ignore[method-assign]
-    convolutions.ToPlanes.forward = lambda self, z: nn.Linear.forward(self, z).unflatten(1, self.planes)  # type: ignore[method-assign]
+
+
+def one_by_one() -> None:
+    """Our layers, each an operation of the graph, and so each ReLU."""
+    from torch import nn
+
+    from vaelab import layers
+
+    module = importlib.import_module("vaelab.nn")
+
+    def through(x: Any, *given: nn.Module) -> Any:
+        for layer in given:
+            x = layer(x) if isinstance(layer, nn.ReLU) else layers.run_all(x, [(layer, False)])
+        return x
+
+    module.through = through
 
 
 def rows_first() -> None:
@@ -44,12 +58,25 @@ def rows_first() -> None:
     plain_layers()  # ours lay their results out channels last
 
 
+def pytorchs_step() -> None:
+    """Adam's kernel called by PyTorch, with what it does around it for every parameter."""
+    from vaelab.optimisation import Stepper
+
+    def step(self: Any, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+
+    Stepper.__call__ = step  # type: ignore[method-assign]
+
+
 def unfused() -> None:
     """An update with several kernels for each parameter."""
     import torch
 
     from vaelab import training
 
+    pytorchs_step()
     training.make_optimizer = lambda model, config: torch.optim.Adam(  # type: ignore[attr-defined]
         model.parameters(), lr=config.lr, fused=False, foreach=False
     )
@@ -86,6 +113,8 @@ VARIANTS: dict[str, tuple[Callable[[], None] | None, dict[str, str], dict[str, A
     "freed memory given back": (None, {"VAELAB_KEEP_MEMORY": "0"}, {}),
     "PyTorch's own layers": (plain_layers, {}, {}),
     "and not channels-last": (rows_first, {}, {}),
+    "layers one by one in the graph": (one_by_one, {}, {}),
+    "Adam called by PyTorch": (pytorchs_step, {}, {}),
     "Adam not fused": (unfused, {}, {}),
     "losses read every step": (read_every_step, {}, {}),
     "batches gathered item by item": (item_by_item, {}, {}),
