@@ -55,7 +55,11 @@ def rows_first() -> None:
     import torch
 
     torch.channels_last = torch.contiguous_format  # type: ignore[misc]
-    plain_layers()  # ours lay their results out channels last
+    plain_layers()
+    from vaelab import layers
+
+    shaped = layers.shaped  # ours lie channels last
+    layers.shaped = lambda rows, planes: shaped(rows, planes).contiguous()
 
 
 def pytorchs_step() -> None:
@@ -80,6 +84,13 @@ def unfused() -> None:
     training.make_optimizer = lambda model, config: torch.optim.Adam(  # type: ignore[attr-defined]
         model.parameters(), lr=config.lr, fused=False, foreach=False
     )
+
+
+def plain_bernoulli() -> None:
+    """The cross entropy as PyTorch has it, and its gradient."""
+    from vaelab.distributions import Bernoulli
+
+    Bernoulli.log_prob = lambda self, x: -self.nats_per_pixel(x).sum((-3, -2, -1))  # type: ignore[method-assign]
 
 
 def read_every_step() -> None:
@@ -114,6 +125,7 @@ VARIANTS: dict[str, tuple[Callable[[], None] | None, dict[str, str], dict[str, A
     "PyTorch's own layers": (plain_layers, {}, {}),
     "and not channels-last": (rows_first, {}, {}),
     "layers one by one in the graph": (one_by_one, {}, {}),
+    "the Bernoulli by PyTorch": (plain_bernoulli, {}, {}),
     "Adam called by PyTorch": (pytorchs_step, {}, {}),
     "Adam not fused": (unfused, {}, {}),
     "losses read every step": (read_every_step, {}, {}),

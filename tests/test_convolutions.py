@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, linear
 
 from vaelab.convolutions import FEW, Conv, ConvTransposed, patches, spread
-from vaelab.layers import FromPlanes, ToPlanes
+from vaelab.layers import FromPlanes, Linear, ToPlanes, through
 
 sizes = st.integers(1, 9)
 
@@ -64,6 +64,79 @@ def test_between_planes_and_vectors(height: int, width: int, channels: int, last
     back = ToPlanes(3, (channels, height, width)).double()
     want = linear(z, back.weight, back.bias).unflatten(1, (height, width, channels)).permute(0, 3, 1, 2)
     compare(back, back(z), want, z)
+
+
+def stack(channels: int, side: int, stride: int) -> list[nn.Module]:
+    """An encoder and a decoder in a row, of every kind of layer, in float64."""
+    half = -(-side // stride)
+    quarter = -(-half // 2)
+    added = [(after - (before - 1) * by - 1,) * 2 for before, after, by in ((quarter, half, 2), (half, side, stride))]
+    layers: list[nn.Module] = [
+        Conv(channels, 4, stride), nn.ReLU(), Conv(4, 5, 2), nn.ReLU(), FromPlanes((5, quarter, quarter), 6), nn.ReLU(),
+        Linear(6, 3), ToPlanes(3, (5, quarter, quarter)), nn.ReLU(),
+        ConvTransposed(5, 4, 2, added[0]), nn.ReLU(), ConvTransposed(4, channels, stride, added[1]),
+    ]  # fmt: skip
+    return [layer.double() for layer in layers]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from([1, 3, 4]), st.integers(2, 9), st.sampled_from([1, 2]), st.booleans(), st.integers(0, 12))
+def test_layers_in_a_row(channels: int, side: int, stride: int, of_x: bool, frozen: int) -> None:
+    torch.manual_seed(0)
+    layers = stack(channels, side, stride)
+    if frozen < len(layers):  # no gradient is asked for these
+        layers[frozen].requires_grad_(False)
+    x = images(3, channels, side, side, last=True).detach().requires_grad_(of_x)
+    handle = layers[2].register_forward_hook(lambda *_: None)  # who listens gets the layers one by one
+    expected = through(x, *layers)
+    handle.remove()
+    own = through(x, *layers)
+    torch.testing.assert_close(own, expected, rtol=1e-9, atol=1e-9)
+    inputs = [p for layer in layers for p in layer.parameters() if p.requires_grad] + ([x] if of_x else [])
+    gradient = torch.randn(own.shape, dtype=own.dtype)
+    before = gradient.clone()
+    for ours, theirs in zip(
+        torch.autograd.grad(own, inputs, gradient), torch.autograd.grad(expected, inputs, gradient), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    assert torch.equal(gradient, before)
+    with torch.no_grad():
+        torch.testing.assert_close(through(x, *layers), expected)
+
+
+def test_a_layer_used_twice_gets_both_gradients() -> None:
+    layer, x = Linear(3, 3).double(), torch.randn(4, 3).double()
+    found = torch.autograd.grad(through(x, layer, nn.ReLU(), layer).sum(), layer.weight)
+    expected = torch.autograd.grad(linear(layer(x).relu(), layer.weight, layer.bias).sum(), layer.weight)
+    torch.testing.assert_close(found, expected)
+
+
+def test_what_a_hook_has_seen_stays() -> None:
+    layers = [Conv(1, 2), nn.ReLU()]
+    seen: list[Tensor] = []
+    layers[0].register_forward_hook(lambda module, given, out: seen.append(out))
+    with torch.no_grad():
+        through(torch.randn(2, 1, 5, 5), *layers)
+    assert bool((seen[0] < 0).any())
+
+
+def test_no_images_are_no_error() -> None:
+    layers = [layer.float() for layer in stack(1, 8, 2)]
+    out = through(torch.rand(0, 1, 8, 8), *layers)
+    assert out.shape == (0, 1, 8, 8)
+    out.sum().backward()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 4), sizes, sizes)
+def test_weights_counted_channel_by_channel_keep_their_meaning(channels: int, height: int, width: int) -> None:
+    x, z = images(2, channels, height, width, last=True), torch.randn(2, 3).double()
+    down, up = FromPlanes((channels, height, width), 5).double(), ToPlanes(3, (channels, height, width)).double()
+    expected = linear(x.flatten(1), down.weight, down.bias), linear(z, up.weight, up.bias)
+    down.from_channels_first()
+    up.from_channels_first()
+    torch.testing.assert_close(down(x), expected[0])
+    torch.testing.assert_close(up(z).flatten(1), expected[1])
 
 
 @settings(deadline=None, max_examples=20)

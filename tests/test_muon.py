@@ -101,6 +101,11 @@ def test_what_has_no_gradient_stays() -> None:
     assert bool((bias == 1).all())
 
 
+def test_a_restored_counter_goes_where_the_parameters_are() -> None:
+    # PyTorch looks at this key when it loads a state: without it the counter stays on the CPU.
+    assert all(group["fused"] for group in Muon([nn.Parameter(torch.ones(2, 2))], [], lr=0.1).param_groups)
+
+
 def test_a_closure_is_refused() -> None:
     with pytest.raises(ValueError, match="leave the closure out"):
         Muon([nn.Parameter(torch.ones(2, 2))], [], lr=0.1).step(lambda: 0.0)

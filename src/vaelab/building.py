@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vaelab.autoencoder import Autoencoder
 from vaelab.config import ModelConfig
 from vaelab.errors import UsageError, VaelabError, out_of_memory
+from vaelab.layers import FromPlanes, ToPlanes
 from vaelab.likelihoods import LIKELIHOODS
 from vaelab.nn import DECODERS, ENCODERS, NetworkShape
 from vaelab.objectives import OBJECTIVES, Objective
@@ -50,7 +51,11 @@ def build_model(config: ModelConfig, seed: int = 0) -> Model:
         raise UsageError(f"expected latent ≥ 1, got {config.latent}")
     with _BUILDING, _fits_in_memory(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the other devices, too
-        return _assemble(config)
+        model = _assemble(config)
+        for module in model.modules():
+            if isinstance(module, FromPlanes | ToPlanes):  # so that a seed starts the network that it always did
+                module.from_channels_first()
+        return model
 
 
 @contextmanager

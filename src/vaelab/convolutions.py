@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
-from vaelab.layers import Saved, differentiated, run_all
+from vaelab.layers import Gradients, Saved, differentiated, run_all
 
 FEW = 3  # channels: grey or colour images
 KERNEL = 3
@@ -49,15 +49,17 @@ class Conv(nn.Conv2d):
         sides = ((side - 1) // self.stride[0] + 1 for side in x.shape[2:])
         return _planes(out, len(x), *sides), (columns, self.weight, x)
 
-    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool) -> tuple[Tensor | None, Tensor, Tensor]:
+    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `layers.Layer`."""
         if not self.by_patches:
             x, weight = saved
-            return _convolution_backward(gradient, x, weight, self.stride[0], (of_x, True, True))
+            return _pytorchs(gradient, x, weight, self, (of_x, of_own, of_own))
         columns, weight, x = saved
+        below = _pytorchs(gradient, x, weight, self, (True, False, False))[0] if of_x else None
+        if not of_own:
+            return below, None, None
         rows = _rows(gradient)
-        planes = _convolution_backward(gradient, x, weight, self.stride[0], (True, False, False))[0] if of_x else None
-        return planes, _of_weight(rows, columns), rows.sum(0)
+        return below, _of_weight(rows, columns), rows.sum(0)
 
 
 class ConvTransposed(nn.ConvTranspose2d):
@@ -77,6 +79,7 @@ class ConvTransposed(nn.ConvTranspose2d):
 
     def __init__(self, inputs: int, outputs: int, stride: int, padding: tuple[int, int]) -> None:
         super().__init__(inputs, outputs, KERNEL, stride=stride, padding=1, output_padding=padding)
+        self.by_patches = outputs <= FEW or stride > 1  # as in `Conv`, of the gradient
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """See the class; ``output_size`` is PyTorch's and not needed."""
@@ -95,21 +98,26 @@ class ConvTransposed(nn.ConvTranspose2d):
             out = conv_transpose2d(x, self.weight, None, stride, 1, (added[0], added[1]))
         return out.add_(self.bias[:, None, None]), (x, self.weight)
 
-    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool) -> tuple[Tensor | None, Tensor, Tensor]:
+    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `layers.Layer`."""
         x, weight = saved
+        bias = gradient.sum((0, 2, 3)) if of_own else None  # PyTorch's own kernel adds it up in a reference loop
+        if not self.by_patches:
+            below, of_weight, _ = _pytorchs(gradient, x, weight, self, (of_x, of_own, False))
+            return below, of_weight, bias
         columns = patches(gradient, self.stride[0])
-        planes = _planes(columns @ _matrix(weight).t(), len(x), *x.shape[2:]) if of_x else None
-        return planes, _of_weight(_rows(x), columns), gradient.sum((0, 2, 3))
+        below = _planes(columns @ _matrix(weight).t(), len(x), *x.shape[2:]) if of_x else None
+        return below, _of_weight(_rows(x), columns) if of_own else None, bias
 
 
-def _convolution_backward(
-    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, wanted: tuple[bool, bool, bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """PyTorch's own gradients of x, weight and bias."""
-    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        gradient, x, weight, [len(weight)], [stride] * 2, [1, 1], [1, 1], False, [0, 0], 1, wanted
-    )
+def _pytorchs(
+    gradient: Tensor, x: Tensor, weight: Tensor, layer: Conv | ConvTransposed, wanted: tuple[bool, bool, bool]
+) -> Gradients:
+    """PyTorch's own gradients of x, weight and bias, those that are ``wanted``."""
+    found: Gradients = torch.ops.aten.convolution_backward(
+        gradient, x, weight, [layer.out_channels], layer.stride, [1, 1], [1, 1], isinstance(layer, ConvTransposed),
+        layer.output_padding, 1, wanted,
+    )  # fmt: skip
     return found
 
 
@@ -175,7 +183,7 @@ def _rows(x: Tensor) -> Tensor:
 
 def _planes(rows: Tensor, batch: int, height: int, width: int) -> Tensor:
     """The inverse of `_rows`."""
-    return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)
+    return rows.view(batch, height, width, rows.shape[1]).permute(0, 3, 1, 2)
 
 
 def _matrix(weight: Tensor) -> Tensor:

@@ -2,12 +2,12 @@
 
 A small network's step is mostly bookkeeping: PyTorch notes every operation of the forward pass, and for each a step of
 the backward pass. `through` notes one for a whole stack of layers, whose gradients are written here. On other devices
-than a CPU, under autocast and without gradients, the layers are called one by one as they are.
+than a CPU, under autocast, without gradients, and where a hook listens, the layers are called one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 Saved = tuple[Tensor, ...]
+"""What a layer keeps of its forward pass for the backward pass."""
+
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+"""Of a layer's input, weight and bias."""
 
 
 class Layer(Protocol):
@@ -27,8 +31,8 @@ class Layer(Protocol):
         """The output, a tensor of its own, and what `back` needs."""
         ...
 
-    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool) -> tuple[Tensor | None, Tensor, Tensor]:
-        """The gradients of x (where ``of_x`` asks for it), weight and bias from that of the output."""
+    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
+        """The gradients of x (where ``of_x`` asks for it), weight and bias (``of_own``) from that of the output."""
         ...
 
 
@@ -45,13 +49,12 @@ def through(x: Tensor, *layers: nn.Module) -> Tensor:
     >>> torch.allclose(through(x, *layers), nn.Sequential(*layers)(x))
     True
     """
-    if not differentiated(x):
-        in_place = False
+    heard = any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers)  # as PyTorch itself looks
+    if heard or not differentiated(x):
+        own = False  # what a layer before has made is nobody else's, unless a gradient or a hook wants to see it
         for layer in layers:
-            # What a layer before has made is nobody else's, unless a gradient or a hook wants to see it.
-            own = in_place and isinstance(layer, nn.ReLU) and not layer._forward_hooks
-            x = x.relu_() if own else layer(x)
-            in_place = not torch.is_grad_enabled()
+            x = x.relu_() if own and isinstance(layer, nn.ReLU) else layer(x)
+            own = not heard and not torch.is_grad_enabled()
         return x
     steps: list[tuple[Any, bool]] = []  # a layer, and whether a ReLU follows
     for layer in layers:
@@ -64,7 +67,7 @@ def through(x: Tensor, *layers: nn.Module) -> Tensor:
     return run_all(x, steps) if steps else x
 
 
-def run_all(x: Tensor, steps: Iterable[tuple[Any, bool]]) -> Tensor:
+def run_all(x: Tensor, steps: Sequence[tuple[Any, bool]]) -> Tensor:
     """Layers, each with or without a ReLU after it, as one operation of the graph."""
     parameters = [parameter for layer, _ in steps for parameter in (layer.weight, layer.bias)]
     out: Tensor = _Stack.apply(x, steps, *parameters)  # type: ignore[no-untyped-call]
@@ -93,16 +96,23 @@ class _Stack(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         kept = ctx.saved_tensors
-        found: list[Tensor] = []
-        for number in reversed(range(len(ctx.steps))):
+        found: list[Tensor | None] = []
+        last = len(ctx.steps) - 1
+        for number in range(last, -1, -1):
             layer, relu = ctx.steps[number]
             saved = kept[ctx.ends[number - 1] if number else 0 : ctx.ends[number]]
-            if relu:
+            if relu and number < last:  # made here, by the layer after: nobody else's
+                torch.ops.aten.threshold_backward.grad_input(gradient, saved[-1], 0, grad_input=gradient)
+            elif relu:
                 gradient = torch.ops.aten.threshold_backward(gradient, saved[-1], 0)
-                saved = saved[:-1]
-            of_x = bool(number) or ctx.needs_input_grad[0]
-            gradient, of_weight, of_bias = layer.back(gradient, saved, of_x=of_x)
+            own = 2 + 2 * number  # where the layer's weight and bias are among the inputs
+            needed = ctx.needs_input_grad
+            of_x, of_own = any(needed[:own]), any(needed[own : own + 2])
+            gradient, of_weight, of_bias = layer.back(gradient, saved[: len(saved) - relu], of_x=of_x, of_own=of_own)
             found += (of_bias, of_weight)
+            if not of_x:
+                found += [None] * (2 * number)
+                break
         return (gradient, None, *reversed(found))
 
 
@@ -113,10 +123,11 @@ class Linear(nn.Linear):
         """See `Layer`."""
         return torch.addmm(self.bias, x, self.weight.t()), (x, self.weight)
 
-    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool) -> tuple[Tensor | None, Tensor, Tensor]:
+    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `Layer`."""
         x, weight = saved
-        return gradient @ weight if of_x else None, gradient.t() @ x, gradient.sum(0)
+        below = gradient @ weight if of_x else None
+        return (below, gradient.t() @ x, gradient.sum(0)) if of_own else (below, None, None)
 
 
 class FromPlanes(nn.Linear):
@@ -144,11 +155,18 @@ class FromPlanes(nn.Linear):
         rows = flat(x)
         return torch.addmm(self.bias, rows, self.weight.t()), (rows, self.weight)
 
-    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool) -> tuple[Tensor | None, Tensor, Tensor]:
+    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `Layer`."""
         rows, weight = saved
-        planes = shaped(gradient @ weight, self.planes) if of_x else None
-        return planes, gradient.t() @ rows, gradient.sum(0)
+        below = shaped(gradient @ weight, self.planes) if of_x else None
+        return (below, gradient.t() @ rows, gradient.sum(0)) if of_own else (below, None, None)
+
+    @torch.no_grad()
+    def from_channels_first(self) -> None:
+        """Take the weights as they are for the order channel, height, width."""
+        channels, height, width = self.planes
+        before = self.weight.view(-1, channels, height, width)
+        self.weight.copy_(before.permute(0, 2, 3, 1).flatten(1))
 
 
 class ToPlanes(nn.Linear):
@@ -177,11 +195,21 @@ class ToPlanes(nn.Linear):
         """See `Layer`."""
         return shaped(torch.addmm(self.bias, x, self.weight.t()), self.planes), (x, self.weight)
 
-    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool) -> tuple[Tensor | None, Tensor, Tensor]:
+    def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `Layer`."""
         x, weight = saved
         rows = flat(gradient)
-        return rows @ weight if of_x else None, (x.t() @ rows).t(), rows.sum(0)
+        below = rows @ weight if of_x else None
+        return (below, (x.t() @ rows).t(), rows.sum(0)) if of_own else (below, None, None)
+
+    @torch.no_grad()
+    def from_channels_first(self) -> None:
+        """Take weights and biases as they are for the order channel, height, width."""
+        channels, height, width = self.planes
+        before = torch.cat([self.weight, self.bias[:, None]], 1).view(channels, height, width, -1)
+        after = before.permute(1, 2, 0, 3).flatten(0, 2)
+        self.weight.copy_(after[:, :-1])
+        self.bias.copy_(after[:, -1])
 
 
 def flat(x: Tensor) -> Tensor:

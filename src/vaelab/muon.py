@@ -21,12 +21,14 @@ class Muon(torch.optim.Optimizer):
     """For each weight matrix a step along U Vᵀ, where U Σ Vᵀ is the momentum of its gradient; Adam for all the rest.
 
     M ← M + (1 − μ) (G − M), W ← W − η · √max(1, rows / columns) · NS(G + μ (M − G)), where NS makes the singular values
-    about 1 (`orthogonalised`), μ = 0.9, η = ``lr``. So every direction that a gradient has moves by the same length,
-    also the rare ones, which Adam's steps leave behind: units that were about to die keep learning.
+    about 1 (`orthogonalised`), μ = 0.9, η = ``lr``. So the directions of a gradient move by about the same length, also
+    the rare ones (down to 1/500 of ‖G‖), which Adam's steps leave behind: units about to die keep learning.
 
     ``matrices``: weights of linear layers and convolutions, the latter as (first dimension) × (all others). ``others``:
-    biases, and whatever else is learned: Adam with η / 4 and ``betas``. ``weight_decay`` ≥ 0 is decoupled. Jordan et
-    al. 2024, "Muon: an optimizer for hidden layers in neural networks"; Bernstein & Newhouse 2024, arXiv:2409.20325.
+    biases, and whatever else is learned: Adam with η / 4 and ``betas``. ``weight_decay`` ≥ 0 is decoupled. Parameters
+    are float32 or float64, and products of float32 exact to it: rounded to 8 bits, the iterations run away.
+    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; Bernstein & Newhouse 2024,
+    arXiv:2409.20325.
 
     >>> layer = torch.nn.Linear(3, 2)
     >>> optimizer = Muon([layer.weight], [layer.bias], lr=0.1)
@@ -49,7 +51,8 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         groups = [{"params": list(matrices)}, {"params": list(others)}]
         decay = {"weight_decay": weight_decay, "decoupled_weight_decay": True}
-        super().__init__(groups, {"lr": lr, "betas": betas, "eps": 1e-8, **decay})
+        kernel = {"fused": True}  # by which PyTorch knows to load the counters onto the parameters' device
+        super().__init__(groups, {"lr": lr, "betas": betas, "eps": 1e-8, **decay, **kernel})
         for parameter in self.param_groups[0]["params"]:
             self.state[parameter] = {"momentum": torch.zeros_like(parameter)}
         for parameter in self.param_groups[1]["params"]:
@@ -104,7 +107,8 @@ def fused_adam(
 ) -> None:
     """One call of PyTorch's kernel for Adam or AdamW, without what PyTorch does around it for every parameter.
 
-    ``entries``: each parameter's ``step``, ``exp_avg`` and ``exp_avg_sq``. ``group``: ``betas``, ``eps``,
+    ``gradients``: one for each parameter, none missing. ``entries``: each parameter's ``step``, counted up here,
+    ``exp_avg`` and ``exp_avg_sq``. ``group``: ``betas``, ``eps``,
     ``weight_decay``, and ``decoupled_weight_decay`` for AdamW's. ``rate`` > 0.
     """
     one = entries[0]["step"].new_ones(())  # a tensor: a number would be made one again for each counter
@@ -126,7 +130,9 @@ def fused_adam(
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """Matrices ``(k, rows, columns)``, rows ≤ columns, with singular values between about 0.7 and 1.2.
+    """Matrices ``(k, rows, columns)``, rows ≤ columns, with singular values about 1.
+
+    Between 0.7 and 1.2, that is, where they were ‖M‖/500 or more; smaller ones grow by up to 3.4445⁵ = 484.
 
     Five Newton–Schulz iterations X ← (a + b A + c A²) X, A = X Xᵀ, from X = M / ‖M‖; see `turning`. A matrix of zeros
     stays one.

@@ -67,14 +67,21 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         gradients = [parameter.grad for parameter in self.learned]
-        known = self.entries and self.entries[0] is self.optimizer.state[self.learned[0]]  # else loaded in between
+        known = self.entries and self.entries[0] is self.optimizer.state.get(self.learned[0])  # else loaded in between
         if known and all(gradient is not None for gradient in gradients):
             fused_adam(self.learned, gradients, self.entries, self.optimizer.param_groups[0], rate)
             return
         self.optimizer.step()
-        if isinstance(self.optimizer, torch.optim.Adam) and self.learned[0].device.type == "cpu":
-            entries = [self.optimizer.state[parameter] for parameter in self.learned]
-            self.entries = entries if all(entries) else []
+        self.entries = self._entries()
+
+    def _entries(self) -> list[dict[str, Tensor]]:
+        """Adam's state of every parameter; none where the optimiser is another, or does more than the kernel here."""
+        group, *more = self.optimizer.param_groups
+        plain = isinstance(self.optimizer, torch.optim.Adam) and not (more or group["amsgrad"] or group["maximize"])
+        if not plain or any(parameter.device.type != "cpu" for parameter in self.learned):
+            return []
+        entries = [self.optimizer.state.get(parameter) for parameter in self.learned]
+        return [entry for entry in entries if entry] if all(entries) else []
 
 
 class WeightAverage:
@@ -128,7 +135,8 @@ def divergence(config: TrainingConfig, folder: RunFolder | None, step: int, term
     kept = "no checkpoint was asked for"
     if folder is not None and has_checkpoint(folder.checkpoints, "last"):
         kept = f"the checkpoint of step {load_checkpoint(folder.checkpoints, 'last').state['step']} is kept"
-    clip = "" if config.clip else " or set --clip 100"
+    # The length of Muon's steps does not depend on the gradient's.
+    clip = "" if config.clip or config.optimizer == "muon" else " or set --clip 100"
     return (
         f"the loss became {terms['loss']} at step {step}: {part}, most likely because the learning rate {config.lr:g} "
         f"is too high; lower --lr{clip}; {kept}"

@@ -53,7 +53,7 @@ def apply(config: RunConfig, name: str) -> RunConfig:
 
     >>> from vaelab import presets
     >>> apply(presets.get("conv-vae"), "fast").training.schedule
-    'one-cycle'
+    'linear'
     """
     choice("recipe", name, tuple(RECIPES))
     recipe = RECIPES[name]

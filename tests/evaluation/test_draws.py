@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 
+from vaelab import build_model, presets
 from vaelab.errors import DataError, UsageError
 from vaelab.evaluation import embed, evaluate, evaluate_bounds, log_likelihood, posterior_statistics
 from vaelab.evaluation.draws import BLOCK, frozen_copy, image_batches, images_within, rows_within
@@ -176,3 +177,11 @@ def test_batches_carry_labels_only_for_a_condition(small_model, images):
     assert all(batch.c is None for batch in plain)
     conditional = list(image_batches(small_model(conditional=True), data, "grey", seed=0, size=2))
     assert torch.cat([batch.c for batch in conditional]).tolist() == [0, 1, 2, 0, 1]
+
+
+def test_the_bound_of_the_memory_does_not_depend_on_gradients() -> None:
+    model = build_model(presets.get("conv-vae").model)
+    with torch.no_grad():
+        expected = rows_within(model, 2**24), images_within(model, 2**24, 10**6)
+    assert (rows_within(model, 2**24), images_within(model, 2**24, 10**6)) == expected
+    assert expected[0] == 2**24 // (4 * 8 * 32 * 14 * 14)

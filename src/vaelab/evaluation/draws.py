@@ -134,6 +134,7 @@ def images_within(model: Model, memory: int, images: int) -> int:
     return max(1, min(images, memory // (4 * _LIVE * largest)))
 
 
+@torch.no_grad()
 def _floats_of_an_image(model: Model, device: torch.device) -> int:
     x = torch.zeros(1, *model.image_shape, device=device, dtype=next(model.parameters()).dtype)
     with _sizes(model.encoder) as sizes:
@@ -141,6 +142,7 @@ def _floats_of_an_image(model: Model, device: torch.device) -> int:
     return max(x.numel(), *sizes)
 
 
+@torch.no_grad()
 def _floats_of_a_row(model: Model, device: torch.device) -> int:
     c = _label(model, device)
     with _sizes(model.decoder) as sizes:

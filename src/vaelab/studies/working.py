@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vaelab import workflows
+from vaelab.checkpoint import VERSION as CHECKPOINT
 from vaelab.checkpoint import has_checkpoint
 from vaelab.data.progress import Progress
 from vaelab.errors import VaelabError
@@ -34,7 +35,7 @@ def keys(steps: Sequence[Step], settings: Settings, prints: Mapping[str, str]) -
         if isinstance(step, Train):
             config = workflows.resolve(step.config, {}).to_dict()
             config["training"].pop("device")
-            what: Any = [config, prints.get(step.config.data.name, ""), step.importance_samples]
+            what: Any = [config, prints.get(step.config.data.name, ""), step.importance_samples, CHECKPOINT]
         else:
             what = [step.options, step.version, settings.seed, sorted(prints.items())]
         found[step.name] = digest([step.name, what, needs])
