@@ -53,6 +53,7 @@ class Encoder(Protocol):
         ...
 
 
+RELU = nn.ReLU()  # made once: a module costs more to make than a small batch's ReLU to compute
 ENCODERS: Registry[nn.Module] = Registry("encoder")
 DECODERS: Registry[nn.Module] = Registry("decoder")
 
@@ -140,7 +141,7 @@ class MLPEncoder(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """See `Encoder`."""
-        return self.first(x.flatten(1), c, (nn.ReLU(), *self.rest))  # type: ignore[no-any-return]
+        return self.first(x.flatten(1), c, (RELU, *self.rest))  # type: ignore[no-any-return]
 
 
 @ENCODERS.register("linear")
