@@ -9,14 +9,15 @@ devices, and under autocast, PyTorch's own are called.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, pad
+from torch.nn.functional import pad
 
-from vaelab.layers import Gradients, Saved, differentiated, ours, run_all
+from vaelab.layers import FEW, Gradients, Saved, activated, ours, run_all
 
-FEW = 3  # channels: grey or colour images
 KERNEL = 3
 
 
@@ -33,33 +34,30 @@ class Conv(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__(inputs, outputs, KERNEL, stride=stride, padding=1)
-        # With stride 1 the patches are nine times the image, so only those of a few channels are laid out.
-        self.by_patches = inputs <= FEW or stride > 1
+        self.settings = _Settings(stride, False, (0, 0))
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        return run_all(x, [(self, False)]) if self.by_patches and differentiated(x) else super().forward(x)
+        return run_all(x, [(self, False)]) if self.in_channels <= FEW and ours(x) else super().forward(x)
 
-    def run(self, x: Tensor) -> tuple[Tensor, Saved]:
+    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
         """See `layers.Layer`."""
-        if not self.by_patches:
-            return conv2d(x, self.weight, self.bias, self.stride, 1), (x, self.weight)
+        if self.in_channels > FEW:
+            return _convolution(x, self, relu), (x, self.weight)
         columns = patches(x, self.stride[0])
-        out = torch.addmm(self.bias, columns, _matrix(self.weight).t())
-        sides = ((side - 1) // self.stride[0] + 1 for side in x.shape[2:])
-        return _planes(out, len(x), *sides), (columns, self.weight, x)
+        matrix = _matrix(self.weight).t()
+        out = torch.baddbmm(self.bias, columns.transpose(1, 2), matrix.expand(len(x), -1, -1))
+        height, width = ((side - 1) // self.stride[0] + 1 for side in x.shape[2:4])
+        return _planes(activated(out, relu), height, width), (x, self.weight, columns)
 
     def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `layers.Layer`."""
-        if not self.by_patches:
-            x, weight = saved
-            return _pytorchs(gradient, x, weight, self, (of_x, of_own, of_own))
-        columns, weight, x = saved
-        below = _pytorchs(gradient, x, weight, self, (True, False, False))[0] if of_x else None
-        if not of_own:
-            return below, None, None
-        rows = _rows(gradient)
-        return below, _of_weight(rows, columns), rows.sum(0)
+        x, weight, *columns = saved
+        of_bias = gradient.sum((0, 2, 3, 4)) if of_own else None
+        if not columns:
+            return *_gradients(gradient, x, weight, self, (of_x, of_own)), of_bias
+        below = _gradients(gradient, x, weight, self, (True, False))[0] if of_x else None
+        return below, _of_weight(columns[0], _rows(gradient)) if of_own else None, of_bias
 
 
 class ConvTransposed(nn.ConvTranspose2d):
@@ -79,83 +77,138 @@ class ConvTransposed(nn.ConvTranspose2d):
 
     def __init__(self, inputs: int, outputs: int, stride: int, padding: tuple[int, int]) -> None:
         super().__init__(inputs, outputs, KERNEL, stride=stride, padding=1, output_padding=padding)
-        self.by_patches = outputs <= FEW or stride > 1  # as in `Conv`, of the gradient
+        self.settings = _Settings(stride, True, padding)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """See the class; ``output_size`` is PyTorch's and not needed."""
-        if output_size is not None or not ours(x):
-            return super().forward(x, output_size)
-        return run_all(x, [(self, False)]) if torch.is_grad_enabled() else self.run(x)[0]
+        if output_size is None and self.out_channels <= FEW and ours(x):
+            return run_all(x, [(self, False)])
+        return super().forward(x, output_size)
 
-    def run(self, x: Tensor) -> tuple[Tensor, Saved]:
+    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
         """See `layers.Layer`."""
-        channels, stride, added = self.out_channels, self.stride[0], self.output_padding
-        if channels <= FEW:  # each product spread over its 3×3 places
-            taps = (_matrix(self.weight).t() @ _rows(x).t()).view(KERNEL, KERNEL, channels, len(x), *x.shape[2:])
-            size = (x.shape[2] - 1) * stride + 1 + added[0], (x.shape[3] - 1) * stride + 1 + added[1]
-            out = spread(taps, size, stride).transpose(0, 1)
-        else:
-            out = conv_transpose2d(x, self.weight, None, stride, 1, (added[0], added[1]))
-        return out.add_(self.bias[:, None, None]), (x, self.weight)
+        channels, stride = self.out_channels, self.stride[0]
+        if channels > FEW:
+            return _convolution(x, self, relu), (x, self.weight)
+        blocks, _, *sides, images = x.shape  # each product is spread over its 3×3 places
+        matrix = _matrix(self.weight).t().expand(blocks, -1, -1)
+        taps = torch.bmm(matrix, _rows(x).transpose(1, 2)).view(blocks, KERNEL, KERNEL, channels, *sides, images)
+        height, width = ((side - 1) * stride + 1 + more for side, more in zip(sides, self.output_padding, strict=True))
+        out = spread(taps, (height, width), stride).add_(self.bias[:, None, None, None])
+        return activated(out, relu), (x, self.weight)
 
     def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `layers.Layer`."""
         x, weight = saved
-        bias = gradient.sum((0, 2, 3)) if of_own else None  # PyTorch's own kernel adds it up in a reference loop
-        if not self.by_patches:
-            below, of_weight, _ = _pytorchs(gradient, x, weight, self, (of_x, of_own, False))
-            return below, of_weight, bias
+        of_bias = gradient.sum((0, 2, 3, 4)) if of_own else None  # the library adds it up in a reference loop
+        if self.out_channels > FEW:
+            return *_gradients(gradient, x, weight, self, (of_x, of_own)), of_bias
         columns = patches(gradient, self.stride[0])
-        below = _planes(columns @ _matrix(weight).t(), len(x), *x.shape[2:]) if of_x else None
-        return below, _of_weight(_rows(x), columns) if of_own else None, bias
+        below = None
+        if of_x:
+            matrix = _matrix(weight).t().expand(len(x), -1, -1)
+            below = _planes(torch.bmm(columns.transpose(1, 2), matrix), x.shape[2], x.shape[3])
+        return below, _of_weight(columns, _rows(x)) if of_own else None, of_bias
 
 
-def _pytorchs(
-    gradient: Tensor, x: Tensor, weight: Tensor, layer: Conv | ConvTransposed, wanted: tuple[bool, bool, bool]
-) -> Gradients:
-    """PyTorch's own gradients of x, weight and bias, those that are ``wanted``."""
-    found: Gradients = torch.ops.aten.convolution_backward(
-        gradient, x, weight, [layer.out_channels], layer.stride, [1, 1], [1, 1], isinstance(layer, ConvTransposed),
-        layer.output_padding, 1, wanted,
-    )  # fmt: skip
-    return found
+# --- the library's convolutions ----------------------------------------------------------------------------------
+
+
+Setting = tuple[list[int], list[int], list[int], bool, list[int], int]
+"""Stride, padding, dilation, whether transposed, output padding, groups."""
+
+
+class _Settings:
+    """The library's arguments for images that lie `apart`, of two sides, and `beside` each other, of three."""
+
+    def __init__(self, stride: int, transposed: bool, added: tuple[int, int]) -> None:
+        self.apart: Setting = ([stride, stride], [1, 1], [1, 1], transposed, [*added], 1)
+        self.beside: Setting = ([stride, stride, 1], [1, 1, 0], [1, 1, 1], transposed, [*added, 0], 1)
+
+
+def _convolution(x: Tensor, layer: Conv | ConvTransposed, relu: bool) -> Tensor:
+    """The layer's output, images side by side: a three-dimensional convolution whose third side is the images."""
+    beside = x.shape[-1] > 1
+    x, weight = (x, layer.weight.unsqueeze(-1)) if beside else (x.squeeze(-1), layer.weight)
+    settings = layer.settings.beside if beside else layer.settings.apart
+    if relu and x.dtype == torch.float32 and one_pass():
+        out = _with_relu(x, weight, layer.bias, settings)
+    else:
+        out = activated(torch.convolution(x, weight, layer.bias, *settings), relu)
+    return out if beside else out.unsqueeze(-1)
+
+
+def _with_relu(x: Tensor, weight: Tensor, bias: Tensor, settings: Setting) -> Tensor:
+    """Convolution and ReLU in one pass over the output, as `torch.compile` calls it; it has no public name."""
+    stride, padding, dilation, transposed, added, groups = settings
+    more: Any = ([*stride], [*dilation], groups, "relu", [], "")
+    out: Tensor
+    if transposed:
+        out = torch.ops.mkldnn._convolution_transpose_pointwise(x, weight, bias, padding, added, *more)
+    else:
+        out = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, padding, *more)
+    return out
+
+
+@cache
+def one_pass() -> bool:
+    """Whether this PyTorch can do `_with_relu`, tried on one image: a version without it is only a little slower."""
+    try:
+        for transposed in (False, True):
+            x, weight, bias = torch.ones(1, 4, 5, 5), -torch.ones(4, 4, KERNEL, KERNEL), torch.full((4,), 20.0)
+            settings = _Settings(2, transposed, (0, 0)).apart
+            found = _with_relu(x, weight, bias, settings)
+            if not torch.allclose(found, torch.convolution(x, weight, bias, *settings).relu()):
+                return False
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+def _gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, layer: Conv | ConvTransposed, wanted: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The library's gradients of x and weight, those that are ``wanted``."""
+    backward, mask = torch.ops.aten.convolution_backward, (*wanted, False)
+    if x.shape[-1] > 1:
+        found = backward(gradient, x, weight.unsqueeze(-1), None, *layer.settings.beside, mask)
+        return found[0], None if found[1] is None else found[1].squeeze(-1)
+    found = backward(gradient.squeeze(-1), x.squeeze(-1), weight, None, *layer.settings.apart, mask)
+    return None if found[0] is None else found[0].unsqueeze(-1), found[1]
 
 
 # --- products of patches ------------------------------------------------------------------------------------------
 
 
 def patches(x: Tensor, stride: int) -> Tensor:
-    """The 3×3 neighbourhoods, padded with 0, of ``x (batch, channel, h, w)``: ``(batch · positions, 9 · channel)``.
+    """The 3×3 neighbourhoods, padded with 0, of ``x``: ``(block, 9 · channel, positions · image)``.
 
-    A row has them in the order row of the neighbourhood, its column, channel. The few channels of an image are laid out
-    the other way round in memory: long runs of one place are copied faster than runs of three numbers.
+    They are in the order row of the neighbourhood, its column, channel.
 
-    >>> patches(torch.ones(1, 1, 3, 3), 1).sum(1).int().view(3, 3).tolist()
+    >>> patches(torch.ones(1, 1, 3, 3, 1), 1).sum((0, 1)).int().view(3, 3).tolist()
     [[4, 6, 4], [6, 9, 6], [4, 6, 4]]
     """
-    batch, channels, *sides = x.shape
-    padded = pad(x, (1, 1, 1, 1))
-    each, channel, row, column = padded.stride()
+    blocks, channels, *sides, images = x.shape
+    padded = pad(x, (0, 0, 1, 1, 1, 1))
+    block, channel, row, column, image = padded.stride()
     height, width = ((side - 1) // stride + 1 for side in sides)
-    if channels <= FEW:
-        size = (KERNEL, KERNEL, channels, batch, height, width)
-        views = padded.as_strided(size, (row, column, channel, each, stride * row, stride * column))
-        return views.reshape(channels * KERNEL**2, -1).t()
-    size = (batch, height, width, KERNEL, KERNEL, channels)
-    views = padded.as_strided(size, (each, stride * row, stride * column, row, column, channel))
-    return views.reshape(-1, channels * KERNEL**2)
+    views = padded.as_strided(
+        (blocks, KERNEL, KERNEL, channels, height, width, images),
+        (block, row, column, channel, stride * row, stride * column, image),
+    )
+    return views.reshape(blocks, KERNEL**2 * channels, height * width * images)
 
 
 def spread(taps: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """The adjoint of `patches`: ``taps (3, 3, channel, batch, h, w)`` added up as a transposed convolution does.
+    """The adjoint of `patches`: ``taps (block, 3, 3, channel, h, w, image)`` added up as a transposed convolution does.
 
-    ``size``: the output's height and width, stride · (h − 1) + 1 or, with stride 2, one more. ``(channel, batch, …)``.
+    ``size``: the output's height and width, stride · (h − 1) + 1 or, with stride 2, one more.
 
-    >>> spread(torch.ones(3, 3, 1, 1, 2, 2), (4, 4), 2).int()[0, 0].tolist()
+    >>> spread(torch.ones(1, 3, 3, 1, 2, 2, 1), (4, 4), 2).int()[0, 0, ..., 0].tolist()
     [[1, 2, 1, 1], [2, 4, 2, 2], [1, 2, 1, 1], [1, 2, 1, 1]]
     """
-    rows = _along(taps.unbind(0), -2, stride)
-    return _along(rows.unbind(0), -1, stride)[..., : size[0], : size[1]]
+    rows = _along(taps.unbind(1), -3, stride)
+    return _along(rows.unbind(1), -2, stride)[..., : size[0], : size[1], :]
 
 
 def _along(taps: Sequence[Tensor], dim: int, stride: int) -> Tensor:
@@ -177,13 +230,13 @@ def _along(taps: Sequence[Tensor], dim: int, stride: int) -> Tensor:
 
 
 def _rows(x: Tensor) -> Tensor:
-    """``(batch, channel, h, w)`` → ``(batch · h · w, channel)``; nothing moves where channels lie last."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    """``(block, channel, h, w, image)`` → ``(block, h · w · image, channel)``; channels that lie last stay there."""
+    return x.permute(0, 2, 3, 4, 1).flatten(1, 3)
 
 
-def _planes(rows: Tensor, batch: int, height: int, width: int) -> Tensor:
+def _planes(rows: Tensor, height: int, width: int) -> Tensor:
     """The inverse of `_rows`."""
-    return rows.view(batch, height, width, rows.shape[1]).permute(0, 3, 1, 2)
+    return torch.unflatten(rows, 1, (height, width, rows.shape[1] // (height * width))).permute(0, 4, 1, 2, 3)
 
 
 def _matrix(weight: Tensor) -> Tensor:
@@ -191,8 +244,6 @@ def _matrix(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
 
 
-def _of_weight(rows: Tensor, columns: Tensor) -> Tensor:
-    """rowsᵀ · columns, as weights ``(a, b, 3, 3)``: the gradient of both kinds of convolution."""
-    few = columns.shape[1] <= FEW * KERNEL**2
-    product = (columns.t() @ rows).t() if few else rows.t() @ columns  # a thin result is found faster lying down
-    return product.reshape(rows.shape[1], KERNEL, KERNEL, -1).permute(0, 3, 1, 2)
+def _of_weight(columns: Tensor, rows: Tensor) -> Tensor:
+    """Patches times rows, as weights ``(a, b, 3, 3)``: the gradient of both kinds of convolution."""
+    return torch.bmm(columns, rows).sum(0).view(KERNEL, KERNEL, -1, rows.shape[2]).permute(3, 2, 0, 1)

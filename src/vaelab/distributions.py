@@ -163,7 +163,7 @@ class Bernoulli:
     logits: Tensor
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Σ x log σ(η) + (1 − x) log σ(−η) = Σ log σ(η) + (x − 1) η."""
+        """Σ x log σ(η) + (1 − x) log σ(−η) = Σ x η − max(η, 0) + log σ(|η|)."""
         value: Tensor = _BernoulliLogProb.apply(self.logits, x)  # type: ignore[no-untyped-call]
         return value
 
@@ -188,7 +188,13 @@ class _BernoulliLogProb(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        return _sum_pixels(torch.nn.functional.logsigmoid(logits).addcmul_(x - 1, logits))
+        likelier = logits.abs().sigmoid_().flatten(-3)  # the probability of the likelier of 0 and 1: between ½ and 1
+        for _ in range(6):  # the logarithm of a product instead of the sum of logarithms; 2⁻⁶⁴ is far from 0
+            if likelier.shape[-1] % 2:
+                break
+            half, other = likelier.chunk(2, -1)
+            likelier = half.mul_(other)
+        return _sum_pixels(logits.clamp_min(0).neg_().addcmul_(x, logits)).add_(likelier.log().sum(-1))
 
     @staticmethod
     @once_differentiable

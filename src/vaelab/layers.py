@@ -1,18 +1,25 @@
-"""Layers one after the other, forwards and backwards in one piece where that is faster.
+"""Layers one after the other, forwards and backwards in one piece, and the images of a batch side by side.
 
 A small network's step is mostly bookkeeping: PyTorch notes every operation of the forward pass, and for each a step of
-the backward pass. `through` notes one for a whole stack of layers, whose gradients are written here. On other devices
-than a CPU, under autocast, without gradients, and where a hook listens, the layers are called one by one.
+the backward pass. `through` notes one for a whole stack of layers, whose gradients are written here. And kernels of
+convolutions want long rows, where images have rows of 7 or 14 numbers: within a stack, images lie `beside` each other.
+On other devices than a CPU, under autocast, and where a hook listens, the layers are called one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+FEW = 3  # channels: grey or colour images
+MANY = 512  # images, from which on laying weights out anew costs less than moving planes
+ROW = 32  # images side by side, at best; with less than half of that the copies cost what the kernels gain
 
 Saved = tuple[Tensor, ...]
 """What a layer keeps of its forward pass for the backward pass."""
@@ -22,13 +29,16 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 class Layer(Protocol):
-    """A layer with a gradient of its own."""
+    """A layer with a gradient of its own.
+
+    Planes lie `beside` each other, ``(block, channel, height, width, image)``; blocks of one image will do.
+    """
 
     weight: Tensor
     bias: Tensor
 
-    def run(self, x: Tensor) -> tuple[Tensor, Saved]:
-        """The output, a tensor of its own, and what `back` needs."""
+    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
+        """The output, a tensor of its own, through a ReLU where ``relu`` asks for it, and what `back` needs."""
         ...
 
     def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
@@ -37,13 +47,8 @@ class Layer(Protocol):
 
 
 def ours(x: Tensor) -> bool:
-    """Where the layers written here are the faster ones: on a CPU, but not under autocast."""
-    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-
-
-def differentiated(x: Tensor) -> bool:
-    """Whether layers are run in one piece: where they are `ours`, with gradients."""
-    return torch.is_grad_enabled() and ours(x)
+    """Where the layers written here are the faster ones: on a CPU with oneDNN's kernels, but not under autocast."""
+    return ONEDNN and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 def through(x: Tensor, *layers: nn.Module) -> Tensor:
@@ -55,7 +60,7 @@ def through(x: Tensor, *layers: nn.Module) -> Tensor:
     True
     """
     heard = any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers)  # as PyTorch itself looks
-    if heard or not differentiated(x):
+    if heard or not ours(x):
         own = False  # what a layer before has made is nobody else's, unless a gradient or a hook wants to see it
         for layer in layers:
             x = x.relu_() if own and isinstance(layer, nn.ReLU) else layer(x)
@@ -74,9 +79,21 @@ def through(x: Tensor, *layers: nn.Module) -> Tensor:
 
 def run_all(x: Tensor, steps: Sequence[tuple[Any, bool]]) -> Tensor:
     """Layers, each with or without a ReLU after it, as one operation of the graph."""
-    parameters = [parameter for layer, _ in steps for parameter in (layer.weight, layer.bias)]
-    out: Tensor = _Stack.apply(x, steps, *parameters)  # type: ignore[no-untyped-call]
-    return out
+    if torch.is_grad_enabled():
+        parameters = [parameter for layer, _ in steps for parameter in (layer.weight, layer.bias)]
+        out: Tensor = _Stack.apply(x, steps, *parameters)  # type: ignore[no-untyped-call]
+        return out
+    x = _entering(x, steps)
+    for layer, relu in steps:
+        x, _ = layer.run(x, relu)
+    return apart(x) if x.dim() == 5 else x
+
+
+def _entering(x: Tensor, steps: Sequence[tuple[Any, bool]]) -> Tensor:
+    """Planes as the layers want them: a layer by itself takes them as they lie, since they would have to go back."""
+    if x.dim() != 4:
+        return x
+    return beside(x) if len(steps) > 1 else x.unsqueeze(-1)
 
 
 class _Stack(torch.autograd.Function):
@@ -84,29 +101,29 @@ class _Stack(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, steps: list[tuple[Layer, bool]], *parameters: Tensor) -> Tensor:
+        ctx.planes = x.dim() == 4
+        x = _entering(x, steps)
         kept: list[Tensor] = []
         ends: list[int] = []
         for layer, relu in steps:
-            x, saved = layer.run(x)
-            kept += saved
-            if relu:  # where the numbers lie
-                x = x.relu_()
-                kept.append(x)
+            x, saved = layer.run(x, relu)
+            kept += (*saved, x) if relu else saved
             ends.append(len(kept))
         ctx.save_for_backward(*kept)
-        ctx.steps, ctx.ends = steps, ends
-        return x
+        ctx.steps, ctx.ends, ctx.out = steps, ends, x.shape
+        return apart(x) if x.dim() == 5 else x
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        kept = ctx.saved_tensors
+        kept, given = ctx.saved_tensors, gradient
+        if len(ctx.out) == 5:
+            gradient = beside(gradient, ctx.out[0])
         found: list[Tensor | None] = []
-        last = len(ctx.steps) - 1
-        for number in range(last, -1, -1):
+        for number in range(len(ctx.steps) - 1, -1, -1):
             layer, relu = ctx.steps[number]
             saved = kept[ctx.ends[number - 1] if number else 0 : ctx.ends[number]]
-            if relu and number < last:  # made here, by the layer after: nobody else's
+            if relu and gradient.data_ptr() != given.data_ptr():  # made here: nobody else's
                 torch.ops.aten.threshold_backward.grad_input(gradient, saved[-1], 0, grad_input=gradient)
             elif relu:
                 gradient = torch.ops.aten.threshold_backward(gradient, saved[-1], 0)
@@ -117,16 +134,21 @@ class _Stack(torch.autograd.Function):
             found += (of_bias, of_weight)
             if not of_x:
                 found += [None] * (2 * number)
-                break
-        return (gradient, None, *reversed(found))
+                return (None, None, *reversed(found))
+        return (apart(gradient) if ctx.planes else gradient, None, *reversed(found))
+
+
+def activated(out: Tensor, relu: bool) -> Tensor:
+    """``out`` through a ReLU, where the numbers lie, or as it is."""
+    return out.relu_() if relu else out
 
 
 class Linear(nn.Linear):
     """PyTorch's linear layer, for `through`: ``(batch, inputs)`` → ``(batch, outputs)``."""
 
-    def run(self, x: Tensor) -> tuple[Tensor, Saved]:
+    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
         """See `Layer`."""
-        return torch.addmm(self.bias, x, self.weight.t()), (x, self.weight)
+        return activated(torch.addmm(self.bias, x, self.weight.t()), relu), (x, self.weight)
 
     def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `Layer`."""
@@ -155,15 +177,15 @@ class FromPlanes(nn.Linear):
         """See the class."""
         return super().forward(flat(x))
 
-    def run(self, x: Tensor) -> tuple[Tensor, Saved]:
+    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
         """See `Layer`."""
-        rows = flat(x)
-        return torch.addmm(self.bias, rows, self.weight.t()), (rows, self.weight)
+        rows = x.permute(0, 4, 2, 3, 1).reshape(x.shape[0] * x.shape[4], self.in_features)
+        return activated(torch.addmm(self.bias, rows, self.weight.t()), relu), (rows, self.weight)
 
     def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `Layer`."""
         rows, weight = saved
-        below = shaped(gradient @ weight, self.planes) if of_x else None
+        below = beside(shaped(gradient @ weight, self.planes)) if of_x else None
         return (below, gradient.t() @ rows, gradient.sum(0)) if of_own else (below, None, None)
 
     @torch.no_grad()
@@ -196,14 +218,26 @@ class ToPlanes(nn.Linear):
         """See the class."""
         return shaped(super().forward(value), self.planes)
 
-    def run(self, x: Tensor) -> tuple[Tensor, Saved]:
+    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
         """See `Layer`."""
-        return shaped(torch.addmm(self.bias, x, self.weight.t()), self.planes), (x, self.weight)
+        if len(x) >= MANY and blocks(len(x))[1] > 1:
+            return activated(self._of_one_pixel(x), relu), (x, self.weight)
+        rows = shaped(torch.addmm(self.bias, x, self.weight.t()), self.planes)
+        return beside(rows, relu=relu), (x, self.weight)
+
+    def _of_one_pixel(self, x: Tensor) -> Tensor:
+        """As a transposed convolution of one pixel with a kernel as large as the planes: they lie `beside` at once."""
+        channels, height, width = self.planes
+        with_one = torch.cat([x, x.new_ones(len(x), 1)], 1)  # the bias is the weight of a one
+        kernels = torch.cat([self.weight, self.bias[:, None]], 1).view(height, width, channels, -1)
+        pixels = with_one.view(*blocks(len(x)), -1).transpose(1, 2)[:, :, None, None]
+        pixels = pixels.contiguous(memory_format=torch.channels_last_3d)
+        return torch.conv_transpose3d(pixels, kernels.permute(3, 2, 0, 1).unsqueeze(-1))
 
     def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `Layer`."""
         x, weight = saved
-        rows = flat(gradient)
+        rows = gradient.permute(0, 4, 2, 3, 1).reshape(len(x), self.out_features)
         below = rows @ weight if of_x else None
         return (below, (x.t() @ rows).t(), rows.sum(0)) if of_own else (below, None, None)
 
@@ -226,3 +260,53 @@ def shaped(rows: Tensor, planes: tuple[int, int, int]) -> Tensor:
     """The inverse of `flat`."""
     channels, height, width = planes
     return rows.view(-1, height, width, channels).permute(0, 3, 1, 2)
+
+
+# --- images side by side -----------------------------------------------------------------------------------------
+
+
+@cache
+def blocks(batch: int) -> tuple[int, int]:
+    """Into how many blocks of how many images a batch is laid: (blocks, images in each).
+
+    Two blocks at least: PyTorch calls oneDNN for three-dimensional convolutions of more than one. Their images are as
+    many as divide the batch, `ROW` or, if less than half of that would be the most, above; or each is a block of its
+    own.
+
+    >>> blocks(128), blocks(32), blocks(94), blocks(127), blocks(7)
+    ((4, 32), (2, 16), (2, 47), (127, 1), (7, 1))
+    """
+    divisors = [images for images in range(ROW // 2, batch // 2 + 1) if batch % images == 0]
+    images = max((images for images in divisors if images <= ROW), default=min(divisors, default=1))
+    return batch // images, images
+
+
+def beside(x: Tensor, count: int | None = None, relu: bool = False) -> Tensor:
+    """``(batch, channel, height, width)`` → ``(block, channel, height, width, image)``, with ``count`` blocks.
+
+    In memory the channels come last, the images before them; a few channels come first. With ``relu`` through a ReLU in
+    the same pass, where x lies if nothing has to move.
+
+    >>> beside(torch.rand(64, 8, 7, 7)).shape
+    torch.Size([2, 8, 7, 7, 32])
+    """
+    batch, channels, *sides = x.shape
+    count, each = blocks(batch) if count is None else (count, batch // count if count else 1)
+    laid = x.reshape(count, each, channels, *sides).permute(0, 2, 3, 4, 1)
+    layout = torch.contiguous_format if channels <= FEW else torch.channels_last_3d
+    if not relu or each == 1:
+        return activated(laid.contiguous(memory_format=layout), relu)
+    out = torch.empty(laid.shape, dtype=x.dtype, memory_format=layout)
+    return torch.clamp_min(laid, 0, out=out)
+
+
+def apart(x: Tensor) -> Tensor:
+    """The inverse of `beside`.
+
+    >>> x = torch.rand(64, 8, 7, 7)
+    >>> bool(torch.equal(apart(beside(x)), x))
+    True
+    """
+    if x.shape[1] <= FEW:
+        return x.permute(0, 4, 1, 2, 3).flatten(0, 1)
+    return x.permute(0, 4, 2, 3, 1).flatten(0, 1).permute(0, 3, 1, 2)
