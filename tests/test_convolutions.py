@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, linear
 
 from vaelab.convolutions import Conv, ConvTransposed, patches, spread
-from vaelab.layers import FEW, ROW, FromPlanes, Linear, ToPlanes, beside, through
+from vaelab.layers import FEW, MANY, ROW, FromPlanes, Linear, ToPlanes, apart, beside, blocks, through
 
 sizes = st.integers(1, 9)
 
@@ -105,6 +107,82 @@ def test_layers_in_a_row(batch: int, channels: int, side: int, stride: int, of_x
     assert torch.equal(gradient, before)
     with torch.no_grad():
         torch.testing.assert_close(through(x, *layers), expected)
+
+
+@pytest.mark.parametrize("batch", [1, 2 * ROW, MANY, MANY + 1])
+def test_layers_in_a_row_in_float32(batch: int) -> None:
+    """Where the library's float32 kernels are called, for few images and many."""
+    torch.manual_seed(0)
+    exact = stack(1, 12, 2)
+    layers = [copy.deepcopy(layer).float() for layer in exact]
+    x = images(batch, 1, 12, 12, last=False).detach()
+    handle = exact[0].register_forward_hook(lambda *_: None)
+    expected = through(x, *exact)
+    handle.remove()
+    own = through(x.float(), *layers)
+    torch.testing.assert_close(own, expected.float(), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(through(x.float(), *layers), expected.float(), rtol=1e-4, atol=1e-5)
+    for one, other in zip(
+        torch.autograd.grad(own.sum(), [p for layer in layers for p in layer.parameters()]),
+        torch.autograd.grad(expected.sum(), [p for layer in exact for p in layer.parameters()]),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other.float(), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("batch", [3, 2 * ROW])
+def test_a_stack_that_ends_in_a_relu_leaves_the_gradient_as_it_is(batch: int) -> None:
+    torch.manual_seed(0)
+    layers = [Conv(1, 4, 2).double(), nn.ReLU(), Conv(4, 5, 2).double(), nn.ReLU()]
+    x = images(batch, 1, 8, 8, last=False)
+    own, expected = through(x, *layers), nn.Sequential(*layers)(x)
+    gradient = torch.randn(own.shape, dtype=own.dtype)
+    before = gradient.clone()
+    inputs = [x, *(p for layer in layers for p in layer.parameters())]
+    found, wanted = (torch.autograd.grad(out, inputs, gradient) for out in (own, expected))
+    torch.testing.assert_close(found, wanted)
+    assert torch.equal(gradient, before)
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_what_is_no_number_stays_no_number(grad: bool) -> None:
+    """A ReLU within a library's convolution would make a 0 of it, and nobody would see that training has failed."""
+    layers = [layer.float() for layer in stack(1, 12, 2)]
+    x = torch.rand(2 * ROW, 1, 12, 12)
+    x[3] = torch.nan
+    with torch.set_grad_enabled(grad):
+        out = through(x, *layers)
+    assert bool(out[3].isnan().all())
+    assert bool(out[:3].isfinite().all())
+
+
+def test_images_side_by_side_know_nothing_of_each_other() -> None:
+    layers, x = [layer.float() for layer in stack(1, 12, 2)], torch.rand(2 * ROW, 1, 12, 12)
+    with torch.no_grad():
+        torch.testing.assert_close(through(x, *layers)[5:6], through(x[5:6], *layers), rtol=1e-5, atol=1e-6)
+
+
+@given(st.integers(0, 3000))
+def test_a_batch_is_laid_in_equal_blocks(batch: int) -> None:
+    count, each = blocks(batch)
+    assert count * each == batch
+    assert each == 1 or (count >= 2 and each >= ROW // 2)
+    assert batch % ROW or batch < 2 * ROW or each == ROW
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 70), st.integers(1, 6), sizes, sizes, st.booleans(), st.booleans())
+def test_beside_and_apart(batch: int, channels: int, height: int, width: int, last: bool, relu: bool) -> None:
+    x = images(batch, channels, height, width, last).detach()
+    there = beside(x.clone(), relu=relu)
+    count, each = blocks(batch)
+    assert there.shape == (count, channels, height, width, each)
+    assert torch.equal(apart(there), x.relu() if relu else x)
+    if channels > FEW:  # as the library wants them
+        assert there.is_contiguous(memory_format=torch.channels_last_3d)
+    if batch:
+        assert torch.equal(there[0, ..., 0], (x.relu() if relu else x)[0])
 
 
 def test_a_layer_used_twice_gets_both_gradients() -> None:

@@ -102,6 +102,7 @@ def test_two_processes_train_as_one(whole: Path, shared: Path) -> None:
     assert (shared / "figures" / "curves.png").exists()
 
 
+@pytest.mark.long
 def test_processes_resume_what_one_began(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     alone(*DIGITS, "--epochs", 1, "--out", out)
@@ -129,6 +130,7 @@ def test_a_signal_to_torchrun_stops_all(number: signal.Signals, tmp_path: Path) 
     assert load_checkpoint(out / "checkpoints", "last").state["step"] == len(steps)
 
 
+@pytest.mark.long
 def test_a_signal_to_one_process_stops_all_at_one_step(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     code, _, errors = ended(torchrun("fault", "SIGTERM", *DIGITS, "--out", out, script=[TOGETHER]))

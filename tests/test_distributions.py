@@ -101,6 +101,21 @@ def test_bernoulli_on_grey_pixels_is_torchs_cross_entropy(values):
     torch.testing.assert_close(Bernoulli(logits).log_prob(x), -expected.flatten())
 
 
+@pytest.mark.parametrize("size", [(1, 1, 1), (1, 7, 9), (3, 8, 8), (1, 28, 28), (1, 64, 64)])
+@pytest.mark.parametrize("scale", [0.1, 5.0, 100.0])
+def test_bernoulli_of_images_of_any_size(size, scale):
+    torch.manual_seed(0)
+    logits, x = scale * torch.randn(20, *size), torch.rand(20, *size)
+    expected = (torch.nn.functional.logsigmoid(logits.double()) + (x - 1).double() * logits.double()).flatten(1).sum(1)
+    tolerance = 1e-6 * float((scale * torch.ones(size)).sum()) + 1e-5
+    assert float((Bernoulli(logits).log_prob(x) - expected).abs().max()) < tolerance
+
+
+def test_bernoulli_in_half_precision_does_not_underflow():
+    value = Bernoulli(torch.zeros(1, 8, 8).half()).log_prob(torch.zeros(1, 8, 8).half())
+    assert float(value) == pytest.approx(-64 * np.log(2), rel=1e-3)
+
+
 def test_bernoulli_loses_nothing_where_a_clamped_probability_would():
     assert float(Bernoulli(torch.full((1, 1, 1), 200.0)).log_prob(torch.zeros(1, 1, 1))) == -200
 

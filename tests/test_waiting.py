@@ -21,15 +21,15 @@ WAITS = ("aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::mask
 PRESETS = ("conv-vae", "mlp-vae", "gaussian-vae", "denoising", "residual-vae")
 
 
-def waits(preset: str, steps: int, **changes: object) -> int:
+def waits(preset: str, steps: int, batch: int = 8, **changes: object) -> int:
     """Operators that wait, in ``steps`` steps with what is read of their losses."""
-    config = presets.get(preset).with_changes(training={"batch_size": 8, "device": "cpu", **changes})
+    config = presets.get(preset).with_changes(training={"batch_size": batch, "device": "cpu", **changes})
     model = build_model(config.model)
-    pixels = torch.randint(256, (8 * steps + 8, *model.image_shape), dtype=torch.uint8)
+    pixels = torch.randint(256, (batch * (steps + 1), *model.image_shape), dtype=torch.uint8)
     labels = torch.arange(len(pixels)) % 10 if model.classes else None
     data = ImageData("noise", pixels, labels, tuple("0123456789") if model.classes else ())
     training = Training(model, data, config.training, config.data.variant, None, "validation", None)
-    given = list(batches(training.train, 8, torch.arange(len(pixels))))
+    given = list(batches(training.train, batch, torch.arange(len(pixels))))
     training.step(*given[0])
     training.flush()
     with profile(activities=[ProfilerActivity.CPU]) as seen:
@@ -54,6 +54,10 @@ def test_a_step_does_not_wait(preset: str) -> None:
 
 def test_nor_with_averaging_and_a_schedule() -> None:
     assert waits("conv-vae", steps=3, average=0.1, schedule="one-cycle", lr=4e-3, beta2=0.98) == 0
+
+
+def test_nor_with_images_side_by_side() -> None:
+    assert waits("conv-vae", steps=3, batch=64) == 0
 
 
 def test_nor_with_muon() -> None:

@@ -1,16 +1,14 @@
 """3×3 convolutions, the same numbers as PyTorch's, computed the way that costs a CPU least.
 
-Two things a library of convolutions leaves on the table for images (each gain is in docs/performance.md): a convolution
-of one to three channels is a thin matrix product, for which its blocked kernels are the wrong tool; and the gradient of
-the weights is one large matrix product once the patches are laid out, twice as fast as its own kernel. On other
-devices, and under autocast, PyTorch's own are called.
+A convolution of one to three channels is a thin matrix product, for which a library's blocked kernels are the wrong
+tool: it is computed from the images' patches. Those of more channels are the library's, called with the images of a
+batch side by side (`layers.beside`), since its kernels want long rows. What each is worth is in docs/performance.md. On
+other devices, under autocast and without oneDNN, PyTorch's own layers are called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +32,7 @@ class Conv(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__(inputs, outputs, KERNEL, stride=stride, padding=1)
-        self.settings = _Settings(stride, False, (0, 0))
+        self.library = _Library(stride, False, (0, 0))
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -43,7 +41,7 @@ class Conv(nn.Conv2d):
     def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
         """See `layers.Layer`."""
         if self.in_channels > FEW:
-            return _convolution(x, self, relu), (x, self.weight)
+            return activated(_convolution(x, self), relu), (x, self.weight)
         columns = patches(x, self.stride[0])
         matrix = _matrix(self.weight).t()
         out = torch.baddbmm(self.bias, columns.transpose(1, 2), matrix.expand(len(x), -1, -1))
@@ -63,8 +61,7 @@ class Conv(nn.Conv2d):
 class ConvTransposed(nn.ConvTranspose2d):
     """A transposed 3×3 convolution with padding 1: ``(batch, inputs, h, w)`` → ``(batch, outputs, …)``.
 
-    A side of n becomes (n − 1) · stride + 1 + ``padding`` (of the output, for height and width). Backwards it is a
-    convolution: patches of the gradient.
+    A side of n becomes (n − 1) · stride + 1 + ``padding`` (of the output, for height and width).
 
     >>> layer = ConvTransposed(4, 1, stride=2, padding=(1, 1))
     >>> x = torch.rand(2, 4, 14, 14)
@@ -77,7 +74,7 @@ class ConvTransposed(nn.ConvTranspose2d):
 
     def __init__(self, inputs: int, outputs: int, stride: int, padding: tuple[int, int]) -> None:
         super().__init__(inputs, outputs, KERNEL, stride=stride, padding=1, output_padding=padding)
-        self.settings = _Settings(stride, True, padding)
+        self.library = _Library(stride, True, padding)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """See the class; ``output_size`` is PyTorch's and not needed."""
@@ -89,7 +86,7 @@ class ConvTransposed(nn.ConvTranspose2d):
         """See `layers.Layer`."""
         channels, stride = self.out_channels, self.stride[0]
         if channels > FEW:
-            return _convolution(x, self, relu), (x, self.weight)
+            return activated(_convolution(x, self), relu), (x, self.weight)
         blocks, _, *sides, images = x.shape  # each product is spread over its 3×3 places
         matrix = _matrix(self.weight).t().expand(blocks, -1, -1)
         taps = torch.bmm(matrix, _rows(x).transpose(1, 2)).view(blocks, KERNEL, KERNEL, channels, *sides, images)
@@ -114,55 +111,23 @@ class ConvTransposed(nn.ConvTranspose2d):
 # --- the library's convolutions ----------------------------------------------------------------------------------
 
 
-Setting = tuple[list[int], list[int], list[int], bool, list[int], int]
+Arguments = tuple[list[int], list[int], list[int], bool, list[int], int]
 """Stride, padding, dilation, whether transposed, output padding, groups."""
 
 
-class _Settings:
+class _Library:
     """The library's arguments for images that lie `apart`, of two sides, and `beside` each other, of three."""
 
     def __init__(self, stride: int, transposed: bool, added: tuple[int, int]) -> None:
-        self.apart: Setting = ([stride, stride], [1, 1], [1, 1], transposed, [*added], 1)
-        self.beside: Setting = ([stride, stride, 1], [1, 1, 0], [1, 1, 1], transposed, [*added, 0], 1)
+        self.apart: Arguments = ([stride, stride], [1, 1], [1, 1], transposed, [*added], 1)
+        self.beside: Arguments = ([stride, stride, 1], [1, 1, 0], [1, 1, 1], transposed, [*added, 0], 1)
 
 
-def _convolution(x: Tensor, layer: Conv | ConvTransposed, relu: bool) -> Tensor:
+def _convolution(x: Tensor, layer: Conv | ConvTransposed) -> Tensor:
     """The layer's output, images side by side: a three-dimensional convolution whose third side is the images."""
-    beside = x.shape[-1] > 1
-    x, weight = (x, layer.weight.unsqueeze(-1)) if beside else (x.squeeze(-1), layer.weight)
-    settings = layer.settings.beside if beside else layer.settings.apart
-    if relu and x.dtype == torch.float32 and one_pass():
-        out = _with_relu(x, weight, layer.bias, settings)
-    else:
-        out = activated(torch.convolution(x, weight, layer.bias, *settings), relu)
-    return out if beside else out.unsqueeze(-1)
-
-
-def _with_relu(x: Tensor, weight: Tensor, bias: Tensor, settings: Setting) -> Tensor:
-    """Convolution and ReLU in one pass over the output, as `torch.compile` calls it; it has no public name."""
-    stride, padding, dilation, transposed, added, groups = settings
-    more: Any = ([*stride], [*dilation], groups, "relu", [], "")
-    out: Tensor
-    if transposed:
-        out = torch.ops.mkldnn._convolution_transpose_pointwise(x, weight, bias, padding, added, *more)
-    else:
-        out = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, padding, *more)
-    return out
-
-
-@cache
-def one_pass() -> bool:
-    """Whether this PyTorch can do `_with_relu`, tried on one image: a version without it is only a little slower."""
-    try:
-        for transposed in (False, True):
-            x, weight, bias = torch.ones(1, 4, 5, 5), -torch.ones(4, 4, KERNEL, KERNEL), torch.full((4,), 20.0)
-            settings = _Settings(2, transposed, (0, 0)).apart
-            found = _with_relu(x, weight, bias, settings)
-            if not torch.allclose(found, torch.convolution(x, weight, bias, *settings).relu()):
-                return False
-    except (AttributeError, RuntimeError):
-        return False
-    return True
+    if x.shape[-1] > 1:
+        return torch.convolution(x, layer.weight.unsqueeze(-1), layer.bias, *layer.library.beside)
+    return torch.convolution(x.squeeze(-1), layer.weight, layer.bias, *layer.library.apart).unsqueeze(-1)
 
 
 def _gradients(
@@ -171,9 +136,9 @@ def _gradients(
     """The library's gradients of x and weight, those that are ``wanted``."""
     backward, mask = torch.ops.aten.convolution_backward, (*wanted, False)
     if x.shape[-1] > 1:
-        found = backward(gradient, x, weight.unsqueeze(-1), None, *layer.settings.beside, mask)
+        found = backward(gradient, x, weight.unsqueeze(-1), None, *layer.library.beside, mask)
         return found[0], None if found[1] is None else found[1].squeeze(-1)
-    found = backward(gradient.squeeze(-1), x.squeeze(-1), weight, None, *layer.settings.apart, mask)
+    found = backward(gradient.squeeze(-1), x.squeeze(-1), weight, None, *layer.library.apart, mask)
     return None if found[0] is None else found[0].unsqueeze(-1), found[1]
 
 

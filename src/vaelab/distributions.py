@@ -188,7 +188,8 @@ class _BernoulliLogProb(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        likelier = logits.abs().sigmoid_().flatten(-3)  # the probability of the likelier of 0 and 1: between ½ and 1
+        # The probability of the likelier of 0 and 1: between ½ and 1.
+        likelier = float32_or_more(logits).abs().sigmoid_().flatten(-3)
         for _ in range(6):  # the logarithm of a product instead of the sum of logarithms; 2⁻⁶⁴ is far from 0
             if likelier.shape[-1] % 2:
                 break

@@ -3,7 +3,7 @@
 A small network's step is mostly bookkeeping: PyTorch notes every operation of the forward pass, and for each a step of
 the backward pass. `through` notes one for a whole stack of layers, whose gradients are written here. And kernels of
 convolutions want long rows, where images have rows of 7 or 14 numbers: within a stack, images lie `beside` each other.
-On other devices than a CPU, under autocast, and where a hook listens, the layers are called one by one.
+On other devices than a CPU, without oneDNN, under autocast, and where a hook listens, they are called one by one.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def run_all(x: Tensor, steps: Sequence[tuple[Any, bool]]) -> Tensor:
         return out
     x = _entering(x, steps)
     for layer, relu in steps:
-        x, _ = layer.run(x, relu)
+        x = layer.run(x, relu)[0]  # what it keeps for a backward pass is let go
     return apart(x) if x.dim() == 5 else x
 
 
@@ -161,7 +161,7 @@ class FromPlanes(nn.Linear):
     """Flatten, then a linear layer: ``(batch, channel, height, width)`` → ``(batch, outputs)``.
 
     The weights are those for the order height, width, channel, in which the planes of a convolution lie in memory: so
-    neither has to be moved.
+    they never have to be moved, nor do planes that lie one image after the other.
 
     >>> layer = FromPlanes((4, 7, 7), 16)
     >>> x = torch.rand(2, 4, 7, 7)
@@ -296,8 +296,7 @@ def beside(x: Tensor, count: int | None = None, relu: bool = False) -> Tensor:
     layout = torch.contiguous_format if channels <= FEW else torch.channels_last_3d
     if not relu or each == 1:
         return activated(laid.contiguous(memory_format=layout), relu)
-    out = torch.empty(laid.shape, dtype=x.dtype, memory_format=layout)
-    return torch.clamp_min(laid, 0, out=out)
+    return torch.clamp_min(laid, 0, out=torch.empty_like(laid, memory_format=layout))
 
 
 def apart(x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from vaelab.data.images import ImageData
 from vaelab.data.pixels import prepare_fixed
 from vaelab.distributions import NormalMixture
 from vaelab.errors import UsageError
+from vaelab.layers import ROW
 from vaelab.memory import keep_freed_memory
 from vaelab.objectives import Draw
 from vaelab.preflight import check_fit
@@ -33,7 +34,7 @@ BLOCK = 50
 """Samples of z whose noise comes from one generator. A part of the results: with another block, other draws."""
 
 _LIVE = 8  # at most so many tensors as large as a network's largest one are alive at the same time, by measurement
-_ROWS = {"cpu": 32 * BLOCK}  # decoder rows at a time: the fastest measured on a CPU, as layers.ROW divides it
+_ROWS = {"cpu": ROW * BLOCK}  # decoder rows at a time, the fastest measured on a CPU: whole blocks of images
 _ROWS_ACCELERATOR = 16384
 
 AnyModel = TypeVar("AnyModel", bound=Model)
