@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, linear
 
+from vaelab import convolutions
 from vaelab.convolutions import Conv, ConvTransposed, patches, spread
-from vaelab.layers import FEW, MANY, ROW, FromPlanes, Linear, ToPlanes, apart, beside, blocks, through
+from vaelab.layers import FEW, MANY, ONEDNN, ROW, FromPlanes, Linear, Relu, ToPlanes, apart, beside, blocks, through
 
 sizes = st.integers(1, 9)
 
@@ -146,15 +147,45 @@ def test_a_stack_that_ends_in_a_relu_leaves_the_gradient_as_it_is(batch: int) ->
 
 
 @pytest.mark.parametrize("grad", [True, False])
-def test_what_is_no_number_stays_no_number(grad: bool) -> None:
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_no_number_stays_no_number(number: float, grad: bool) -> None:
     """A ReLU within a library's convolution would make a 0 of it, and nobody would see that training has failed."""
     layers = [layer.float() for layer in stack(1, 12, 2)]
     x = torch.rand(2 * ROW, 1, 12, 12)
-    x[3] = torch.nan
+    x[3] = number
     with torch.set_grad_enabled(grad):
         out = through(x, *layers)
-    assert bool(out[3].isnan().all())
-    assert bool(out[:3].isfinite().all())
+        assert bool(out[3].isnan().all())
+        assert bool(out[:3].isfinite().all())
+        for layer in (layers[2], layers[9]):  # convolutions of many channels
+            changed = copy.deepcopy(layers)
+            for found in changed[layers.index(layer)].parameters():
+                found.data.view(-1)[0] = number
+            assert torch.equal(through(x[:3], *changed).isnan(), nn.Sequential(*changed)(x[:3]).isnan())
+
+
+def test_this_pytorch_does_a_convolution_and_its_relu_in_one_pass() -> None:
+    if not ONEDNN:
+        pytest.skip("PyTorch without oneDNN")
+    convolutions.one_pass.cache_clear()
+    assert convolutions.one_pass()
+
+
+def test_a_pytorch_that_does_not_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> Tensor:
+        raise AttributeError("no such operator")
+
+    try:
+        for broken in (gone, lambda x, weight, bias, arguments: torch.convolution(x, weight, bias, *arguments)):
+            monkeypatch.setattr(convolutions, "_with_relu", broken)
+            convolutions.one_pass.cache_clear()
+            assert not convolutions.one_pass()
+            layers = [layer.float() for layer in stack(1, 12, 2)]
+            x = torch.rand(2 * ROW, 1, 12, 12)
+            with torch.no_grad():
+                torch.testing.assert_close(through(x, *layers), nn.Sequential(*layers)(x), rtol=1e-4, atol=1e-5)
+    finally:
+        convolutions.one_pass.cache_clear()
 
 
 def test_images_side_by_side_know_nothing_of_each_other() -> None:
@@ -175,7 +206,7 @@ def test_a_batch_is_laid_in_equal_blocks(batch: int) -> None:
 @given(st.integers(0, 70), st.integers(1, 6), sizes, sizes, st.booleans(), st.booleans())
 def test_beside_and_apart(batch: int, channels: int, height: int, width: int, last: bool, relu: bool) -> None:
     x = images(batch, channels, height, width, last).detach()
-    there = beside(x.clone(), relu=relu)
+    there = beside(x.clone(), relu=Relu.EXACT if relu else Relu.NONE)
     count, each = blocks(batch)
     assert there.shape == (count, channels, height, width, each)
     assert torch.equal(apart(there), x.relu() if relu else x)

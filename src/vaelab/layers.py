@@ -9,6 +9,7 @@ On other devices than a CPU, without oneDNN, under autocast, and where a hook li
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from functools import cache
 from typing import Any, Protocol
 
@@ -28,6 +29,14 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 """Of a layer's input, weight and bias."""
 
 
+class Relu(IntEnum):
+    """The ReLU after a layer: none, one that keeps what is no number, or one that makes 0 of it, but costs no pass."""
+
+    NONE = 0
+    EXACT = 1
+    OF_FINITE = 2
+
+
 class Layer(Protocol):
     """A layer with a gradient of its own.
 
@@ -37,8 +46,8 @@ class Layer(Protocol):
     weight: Tensor
     bias: Tensor
 
-    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
-        """The output, a tensor of its own, through a ReLU where ``relu`` asks for it, and what `back` needs."""
+    def run(self, x: Tensor, relu: Relu) -> tuple[Tensor, Saved]:
+        """The output, a tensor of its own, through the ReLU asked for, and what `back` needs."""
         ...
 
     def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
@@ -83,10 +92,17 @@ def run_all(x: Tensor, steps: Sequence[tuple[Any, bool]]) -> Tensor:
         parameters = [parameter for layer, _ in steps for parameter in (layer.weight, layer.bias)]
         out: Tensor = _Stack.apply(x, steps, *parameters)  # type: ignore[no-untyped-call]
         return out
+    kind = Relu.OF_FINITE if _finite(x, steps) else Relu.EXACT
     x = _entering(x, steps)
     for layer, relu in steps:
-        x = layer.run(x, relu)[0]  # what it keeps for a backward pass is let go
+        x = layer.run(x, kind if relu else Relu.NONE)[0]  # what it keeps for a backward pass is let go
     return apart(x) if x.dim() == 5 else x
+
+
+def _finite(x: Tensor, steps: Sequence[tuple[Any, bool]]) -> bool:
+    """Whether what goes in and all weights are numbers: then what comes out is no number only where it overflows."""
+    sums = [x.sum(), *(parameter.sum() for layer, _ in steps for parameter in (layer.weight, layer.bias))]
+    return bool(torch.stack(sums).isfinite().all())
 
 
 def _entering(x: Tensor, steps: Sequence[tuple[Any, bool]]) -> Tensor:
@@ -106,7 +122,7 @@ class _Stack(torch.autograd.Function):
         kept: list[Tensor] = []
         ends: list[int] = []
         for layer, relu in steps:
-            x, saved = layer.run(x, relu)
+            x, saved = layer.run(x, Relu.EXACT if relu else Relu.NONE)
             kept += (*saved, x) if relu else saved
             ends.append(len(kept))
         ctx.save_for_backward(*kept)
@@ -138,7 +154,7 @@ class _Stack(torch.autograd.Function):
         return (apart(gradient) if ctx.planes else gradient, None, *reversed(found))
 
 
-def activated(out: Tensor, relu: bool) -> Tensor:
+def activated(out: Tensor, relu: Relu) -> Tensor:
     """``out`` through a ReLU, where the numbers lie, or as it is."""
     return out.relu_() if relu else out
 
@@ -146,7 +162,7 @@ def activated(out: Tensor, relu: bool) -> Tensor:
 class Linear(nn.Linear):
     """PyTorch's linear layer, for `through`: ``(batch, inputs)`` → ``(batch, outputs)``."""
 
-    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
+    def run(self, x: Tensor, relu: Relu) -> tuple[Tensor, Saved]:
         """See `Layer`."""
         return activated(torch.addmm(self.bias, x, self.weight.t()), relu), (x, self.weight)
 
@@ -177,7 +193,7 @@ class FromPlanes(nn.Linear):
         """See the class."""
         return super().forward(flat(x))
 
-    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
+    def run(self, x: Tensor, relu: Relu) -> tuple[Tensor, Saved]:
         """See `Layer`."""
         rows = x.permute(0, 4, 2, 3, 1).reshape(x.shape[0] * x.shape[4], self.in_features)
         return activated(torch.addmm(self.bias, rows, self.weight.t()), relu), (rows, self.weight)
@@ -218,7 +234,7 @@ class ToPlanes(nn.Linear):
         """See the class."""
         return shaped(super().forward(value), self.planes)
 
-    def run(self, x: Tensor, relu: bool) -> tuple[Tensor, Saved]:
+    def run(self, x: Tensor, relu: Relu) -> tuple[Tensor, Saved]:
         """See `Layer`."""
         if len(x) >= MANY and blocks(len(x))[1] > 1:
             return activated(self._of_one_pixel(x), relu), (x, self.weight)
@@ -281,7 +297,7 @@ def blocks(batch: int) -> tuple[int, int]:
     return batch // images, images
 
 
-def beside(x: Tensor, count: int | None = None, relu: bool = False) -> Tensor:
+def beside(x: Tensor, count: int | None = None, relu: Relu = Relu.NONE) -> Tensor:
     """``(batch, channel, height, width)`` → ``(block, channel, height, width, image)``, with ``count`` blocks.
 
     In memory the channels come last, the images before them; a few channels come first. With ``relu`` through a ReLU in
