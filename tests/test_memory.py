@@ -37,9 +37,11 @@ from vaelab.memory import keep_freed_memory
 
 model = build_model(presets.get("conv-vae").model)
 data = ImageData("noise", torch.randint(256, (8, 1, 28, 28), dtype=torch.uint8))
-log_likelihood(model, data, "grey", samples=200)
+for _ in range(3):  # until the heap has all it needs
+    log_likelihood(model, data, "grey", samples=200)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-log_likelihood(model, data, "grey", samples=200)
+for _ in range(5):
+    log_likelihood(model, data, "grey", samples=200)
 faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 print(json.dumps([keep_freed_memory(), faults]))
 """
@@ -67,7 +69,7 @@ def test_nor_does_an_evaluation() -> None:
     kept, faults = run(EVALUATION)
     if not kept:
         pytest.skip("another C library than GNU's")
-    assert faults < 5_000  # without it: 24,000 pages, 1,600 decoded samples
+    assert faults < 5_000  # with it 2 or 3, without it 49,000: five evaluations of 1,600 decoded samples
 
 
 @linux

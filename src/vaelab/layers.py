@@ -92,7 +92,8 @@ def run_all(x: Tensor, steps: Sequence[tuple[Any, bool]]) -> Tensor:
         parameters = [parameter for layer, _ in steps for parameter in (layer.weight, layer.bias)]
         out: Tensor = _Stack.apply(x, steps, *parameters)  # type: ignore[no-untyped-call]
         return out
-    kind = Relu.OF_FINITE if _finite(x, steps) else Relu.EXACT
+    passes = any(relu and layer.weight.dim() == 4 for layer, relu in steps)  # only a convolution has one to save
+    kind = Relu.OF_FINITE if passes and _finite(x, steps) else Relu.EXACT
     x = _entering(x, steps)
     for layer, relu in steps:
         x = layer.run(x, kind if relu else Relu.NONE)[0]  # what it keeps for a backward pass is let go
@@ -195,7 +196,7 @@ class FromPlanes(nn.Linear):
 
     def run(self, x: Tensor, relu: Relu) -> tuple[Tensor, Saved]:
         """See `Layer`."""
-        rows = x.permute(0, 4, 2, 3, 1).reshape(x.shape[0] * x.shape[4], self.in_features)
+        rows = flat(apart(x))
         return activated(torch.addmm(self.bias, rows, self.weight.t()), relu), (rows, self.weight)
 
     def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
@@ -253,7 +254,7 @@ class ToPlanes(nn.Linear):
     def back(self, gradient: Tensor, saved: Saved, *, of_x: bool, of_own: bool) -> Gradients:
         """See `Layer`."""
         x, weight = saved
-        rows = gradient.permute(0, 4, 2, 3, 1).reshape(len(x), self.out_features)
+        rows = flat(apart(gradient))
         below = rows @ weight if of_x else None
         return (below, (x.t() @ rows).t(), rows.sum(0)) if of_own else (below, None, None)
 
