@@ -118,6 +118,7 @@ VARIANTS: dict[str, tuple[Callable[[], None] | None, dict[str, str], dict[str, A
     "Adam not fused": (unfused, {}, {}),
     "losses read every step": (read_every_step, {}, {}),
     "batches gathered item by item": (item_by_item, {}, {}),
+    "networks compiled": (None, {}, {"compile": True}),
     "one thread": (None, {"OMP_NUM_THREADS": "1"}, {}),
     "bf16 (changes results)": (None, {}, {"precision": "bf16"}),
 }
@@ -131,6 +132,7 @@ def measure(name: str, batch: int) -> float:
     from vaelab.data import ImageData
 
     module = importlib.import_module("vaelab.data.batches")
+    from vaelab.compiling import networks_compiled
     from vaelab.training import Training
 
     undo, _, changes = VARIANTS[name]
@@ -142,11 +144,12 @@ def measure(name: str, batch: int) -> float:
         build_model(presets.get("conv-vae").model), ImageData("noise", pixels), config, "grey", None, "validation", None
     )
     begin = 0.0
-    for number, (images, labels) in enumerate(module.batches(training.train, batch, training.orders.epoch(0))):
-        if number == 10:
-            begin = time.perf_counter()
-        training.step(images, labels)
-    training.flush()
+    with networks_compiled(training.model, config.compile):
+        for number, (images, labels) in enumerate(module.batches(training.train, batch, training.orders.epoch(0))):
+            if number == 10:
+                begin = time.perf_counter()
+            training.step(images, labels)
+        training.flush()
     return 1e3 * (time.perf_counter() - begin) / STEPS
 
 

@@ -106,6 +106,8 @@ class TrainingConfig:
     """Epochs without improvement of the validation loss before stopping; 0: never."""
     precision: str = "float32"
     """float32, or bf16 (networks in bfloat16, the bound in float32)."""
+    compile: bool = False
+    """Whether the networks run as code that PyTorch compiles for them: the same values, to rounding."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     checkpoint_steps: int = 500

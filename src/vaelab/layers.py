@@ -56,7 +56,12 @@ class Layer(Protocol):
 
 
 def ours(x: Tensor) -> bool:
-    """Where the layers written here are the faster ones: on a CPU with oneDNN's kernels, but not under autocast."""
+    """Where the layers written here are the faster ones: on a CPU with oneDNN's kernels, but not under autocast.
+
+    Nor while they are compiled: a compiler wants PyTorch's own, to join what it can see through.
+    """
+    if torch.compiler.is_compiling():
+        return False
     return ONEDNN and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 

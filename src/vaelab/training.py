@@ -27,6 +27,7 @@ from vaelab.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from vaelab.compiling import networks_compiled
 from vaelab.config import TrainingConfig
 from vaelab.data.augmentation import AUGMENTATIONS
 from vaelab.data.batches import EpochOrders, batches
@@ -336,7 +337,7 @@ def fit(
     if held_out is not None:
         check_fit(model, held_out, variant, f"{held_out_split} images")
     training = Training(model, train, config, variant, held_out, held_out_split, folder, processes)
-    with stop_signals(again=training.processes.size == 1) as received:
+    with stop_signals(again=training.processes.size == 1) as received, networks_compiled(model, config.compile):
         if resume:
             assert folder is not None
             training.restore(folder)

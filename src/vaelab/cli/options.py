@@ -170,6 +170,9 @@ Patience = Annotated[
     int | None, setting("--patience", LOOP, "Stop after this many epochs without a better validation; 0: never.", "N")
 ]
 Precision = Annotated[str | None, setting("--precision", LOOP, "float32 or bf16.", "NAME")]
+Compile = Annotated[
+    bool | None, setting("--compile/--no-compile", LOOP, "Compile the networks; the first step then takes long.", "")
+]
 TrainingSeed = Annotated[int | None, setting("--seed", LOOP, "Of weights, order and draws.", "N")]
 TrainingDevice = Annotated[str | None, setting("--device", LOOP, "auto, cpu, cuda, cuda:N or mps.", "DEVICE")]
 CheckpointSteps = Annotated[

@@ -46,8 +46,8 @@ SETTINGS = {
     ),
     "training": (
         "objective", "augmentation", "corruption", "m1", "epochs", "batch_size", "labelled_batch", "optimizer", "lr",
-        "beta2", "weight_decay", "schedule", "average", "clip", "patience", "precision", "seed", "device",
-        "checkpoint_steps",
+        "beta2", "weight_decay", "schedule", "average", "clip", "patience", "precision", "compile", "seed",
+        "device", "checkpoint_steps",
     ),
 }  # fmt: skip
 """Section of the configuration → its keys that have a flag of the same name."""
@@ -127,6 +127,7 @@ def train(
     clip: options.Clip = None,
     patience: options.Patience = None,
     precision: options.Precision = None,
+    compile: options.Compile = None,
     device: options.TrainingDevice = None,
     seed: options.TrainingSeed = None,
     checkpoint_steps: options.CheckpointSteps = None,
