@@ -175,7 +175,8 @@ def test_what_fails_in_all_processes_is_told_once(words: tuple[str, ...], said: 
     assert said in sentence
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [2, 3])
 def test_every_objective_and_draw_is_the_one_of_the_whole_batch(count: int, tmp_path: Path) -> None:
     process = torchrun("cases", tmp_path / "shared", count=count, script=[TOGETHER])
     for name in together.CASES:

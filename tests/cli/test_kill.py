@@ -8,9 +8,12 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 KILLS, EARLY, EPOCHS = 20, 5, 10
 
 
+@pytest.mark.long
 def test_twenty_kills_change_no_byte(processes, contents, digits, wait_until, tmp_path):
     settings = (
         *digits,
