@@ -147,6 +147,7 @@ def measure(name: str, batch: int) -> float:
     with networks_compiled(training.model, config.compile):
         for number, (images, labels) in enumerate(module.batches(training.train, batch, training.orders.epoch(0))):
             if number == 10:
+                training.flush()  # waits for the steps before
                 begin = time.perf_counter()
             training.step(images, labels)
         training.flush()

@@ -337,7 +337,7 @@ def fit(
     if held_out is not None:
         check_fit(model, held_out, variant, f"{held_out_split} images")
     training = Training(model, train, config, variant, held_out, held_out_split, folder, processes)
-    with stop_signals(again=training.processes.size == 1) as received, networks_compiled(model, config.compile):
+    with stop_signals(again=training.processes.size == 1) as got, networks_compiled(model, config.compile, got):
         if resume:
             assert folder is not None
             training.restore(folder)
@@ -348,7 +348,7 @@ def fit(
             callback.on_start(training)
         model.train()
         while not training.finished:
-            run_epoch(training, callbacks, lambda: training.processes.agreed(received()))
+            run_epoch(training, callbacks, lambda: training.processes.agreed(got()))
     put_back(training)
     model.eval()
     for callback in callbacks:

@@ -157,12 +157,14 @@ def resume(
     epochs: int | None = None,
     access: DataAccess | None = None,
     device: str | None = None,
+    compile: bool | None = None,
     callbacks: Sequence[Callback] = (),
     processes: Processes | None = None,
 ) -> Run:
     """Continue a run bit for bit from its last checkpoint, with as many threads as it began with.
 
-    ``epochs`` makes it longer (constant learning rate only). ``processes``: as for `train`. Raises `UsageError` for an
+    ``epochs`` makes it longer (constant learning rate only). ``compile``: whether the networks are compiled from now on
+    (the same values to rounding, not bit for bit). ``processes``: as for `train`. Raises `UsageError` for an
     ``epochs`` or ``device`` that does not fit, `DataError` where the data has changed, `CheckpointError` where
     the folder is damaged.
     """
@@ -170,7 +172,7 @@ def resume(
     with processes.in_turn():
         folder = RunFolder.open(Path(path))
         run = Run(folder, access)
-        config = _changed(run.config, epochs, device)
+        config = _changed(run.config, epochs, device, compile)
         splits = run.data
     processes.use(config.training.device)
     network = build_model(config.model, config.training.seed)
@@ -182,7 +184,7 @@ def resume(
     return _trained(folder, run.access, config.training.device, splits, network)
 
 
-def _changed(config: RunConfig, epochs: int | None, device: str | None) -> RunConfig:
+def _changed(config: RunConfig, epochs: int | None, device: str | None, compiled: bool | None) -> RunConfig:
     """What a resumed run may change, checked."""
     if epochs is not None and epochs != config.training.epochs:
         if config.training.schedule != "constant":
@@ -195,6 +197,8 @@ def _changed(config: RunConfig, epochs: int | None, device: str | None) -> RunCo
         config = config.with_changes(training={"epochs": epochs})
     if device is not None:
         config = config.with_changes(training={"device": device})
+    if compiled is not None:
+        config = config.with_changes(training={"compile": compiled})
     check(config)
     choose_device(config.training.device)
     return config

@@ -51,7 +51,7 @@ SETTINGS = {
     ),
 }  # fmt: skip
 """Section of the configuration → its keys that have a flag of the same name."""
-WITH_RESUME = {"out", "resume", "epochs", "device", "data_dir", "offline", "as_json", "quiet", "debug"}
+WITH_RESUME = {"out", "resume", "epochs", "device", "compile", "data_dir", "offline", "as_json", "quiet", "debug"}
 
 
 def train(
@@ -86,7 +86,7 @@ def train(
         typer.Option(
             "--resume",
             metavar="",
-            help="Continue the run in --out, bit for bit; takes --epochs and --device.",
+            help="Continue the run in --out, bit for bit; takes --epochs, --device and --no-compile.",
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Remove an earlier run in --out.")] = False,
@@ -205,7 +205,7 @@ def _fit(config: RunConfig | None, context: typer.Context, quiet: bool) -> tuple
         with processes() as together, ProgressCallback(console.stderr()) as progress:
             callbacks: list[Callback] = [] if quiet else [progress]
             if config is None:
-                changes = {name: given[name] for name in ("epochs", "device") if _on_the_line(context, name)}
+                changes = {name: given[name] for name in ("epochs", "device", "compile") if _on_the_line(context, name)}
                 run = workflows.resume(out, access=access, callbacks=callbacks, processes=together, **changes)
             else:
                 overwrite = given["overwrite"]
