@@ -53,7 +53,7 @@ def normal_per_image(seeds: Sequence[int], shape: tuple[int, ...], device: torch
     source = torch.Generator()
     for row, seed in zip(out, seeds, strict=True):
         source.manual_seed(seed)
-        torch.randn(shape, generator=source, out=row)
+        row.normal_(generator=source)  # the numbers of torch.randn, in less time
     return out.transpose(0, 1).contiguous().to(device)
 
 

@@ -196,7 +196,8 @@ class GenerativeEstimator(BaseEstimator):
 
     def _data(self, X: Array, dtype: torch.dtype) -> FeatureData:
         with np.errstate(over="ignore"):  # FeatureData refuses what came of it
-            rows = torch.tensor(self.scaling_.forward(X)).to(dtype)
+            rows = torch.empty(X.shape, dtype=dtype)
+            self.scaling_.forward_into(X, rows)
         return FeatureData("X", rows.view(len(X), *self.config_.model.image_shape))
 
     def _scoring(self, X: Array) -> tuple[Model, FeatureData, torch.device]:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 Array = NDArray[np.float64]
+
+_NUMBERS = 2**20  # converted at a time, so that no fresh memory of a table's size is touched, several times over
+_LINE = 16  # features side by side in a line of the cache: fewer at a time would read the table again and again
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,17 @@ class Scaling:
     @classmethod
     def standardising(cls, X: Array) -> Scaling:
         """Mean 0 and standard deviation 1 on ``X (n, features)``; a feature that is constant there is only shifted."""
-        X = np.asarray(X, dtype=np.float64)
+        features = max(_LINE, _NUMBERS // len(X))
+        parts = [cls._of_features(X[:, first : first + features]) for first in range(0, X.shape[1], features)]
+        return cls(np.concatenate([part.mean for part in parts]), np.concatenate([part.scale for part in parts]))
+
+    @classmethod
+    def _of_features(cls, X: Array) -> Scaling:
+        X = np.ascontiguousarray(X, dtype=np.float64)
         # By the largest value first, so that the squares of large numbers do not overflow.
         unit = np.maximum(np.abs(X).max(axis=0), np.finfo(np.float64).tiny)
-        mean, std = (X / unit).mean(axis=0) * unit, (X / unit).std(axis=0) * unit
+        X = X / unit
+        mean, std = X.mean(axis=0) * unit, X.std(axis=0) * unit
         # Of a constant, too, rounding leaves a spread: far below one in a million of its size.
         return cls(mean, np.where(std > 1e-12 * unit, std, 1.0))
 
@@ -42,6 +54,12 @@ class Scaling:
     def forward(self, X: Array) -> Array:
         """x → u."""
         return (X - self.mean) / self.scale
+
+    def forward_into(self, X: Array, rows: Tensor) -> None:
+        """`forward` into ``rows``, of X's shape and any type."""
+        count = max(1, _NUMBERS // X.shape[1])
+        for first in range(0, len(X), count):
+            rows[first : first + count] = torch.from_numpy(self.forward(X[first : first + count]))
 
     def inverse(self, U: Array) -> Array:
         """u → x."""
