@@ -160,12 +160,12 @@ TRAIN = ("-m", "vaelab", "train", "--preset", "digits-vae", "--schedule", "const
 
 @pytest.mark.long
 def test_a_compiled_run_resumes_bit_for_bit_in_another_process(tmp_path: Path) -> None:
-    for name, words in (
-        ("parts", (*TRAIN, "--epochs", "1")),
-        ("parts", ("-m", "vaelab", "train", "--resume", "--epochs", "2")),
-        ("whole", (*TRAIN, "--epochs", "2")),
+    for number, name, words in (
+        (1, "parts", (*TRAIN, "--epochs", "1")),
+        (2, "parts", ("-m", "vaelab", "train", "--resume", "--epochs", "2")),
+        (3, "whole", (*TRAIN, "--epochs", "2")),
     ):
-        found = command(tmp_path / name, tmp_path / f"cache {words}", *words)
+        found = command(tmp_path / name, tmp_path / f"cache{number}", *words)
         assert found.returncode == 0, found.stderr
     parts, whole = (vaelab.Run.open(tmp_path / name) for name in ("parts", "whole"))
     assert parts.config.training.compile
