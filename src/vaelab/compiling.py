@@ -51,7 +51,12 @@ def networks_compiled(model: nn.Module, wanted: bool = True, stopped: Callable[[
             network._compiled_call_impl = partial(_call, network, network._compiled_call_impl)
         with dynamo.config.patch(fail_on_recompile_limit_hit=True):  # else sizes that come late would not be compiled
             yield
-    except (dynamo.exc.TorchDynamoException, dynamo.exc.FailOnRecompileLimitHit) as error:
+    except dynamo.exc.FailOnRecompileLimitHit as error:
+        raise VaelabError(
+            "--compile compiles each size of batch by itself, and here are too many (where labels are hidden by "
+            "chance, give --labelled-batch); leave --compile out, or resume with --no-compile"
+        ) from error
+    except dynamo.exc.TorchDynamoException as error:
         raise _told(error, stopped()) from error
     finally:
         for network in networks:
@@ -70,11 +75,6 @@ def _told(error: Exception, signum: int) -> VaelabError:
     if signum:  # the terminal has sent it to the compiler, too
         name = signal.Signals(signum).name
         return Interrupted(f"stopped by {name} while the networks were compiled; the last checkpoint is kept", signum)
-    if type(error).__name__ == "FailOnRecompileLimitHit":
-        return VaelabError(
-            "--compile compiles each size of batch by itself, and here are too many (where labels are hidden by "
-            "chance, give --labelled-batch); leave --compile out, or resume with --no-compile"
-        )
     reason = next(iter(str(error).splitlines()), "").strip() or type(error).__name__
     return VaelabError(
         f"--compile failed: {reason}; it needs a compiler that PyTorch can use (for CPUs g++ or clang++): install one, "
